@@ -1,0 +1,140 @@
+"""The exercise record: what a learner builds, and everything needed to judge it."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the learner's function.
+
+    `part` names the group of cases that it belongs to; `note` says what is special about it, as the end
+    of the sentence "it differs where …".
+    """
+
+    part: str
+    args: tuple
+    kwargs: Mapping = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two values part, in words."""
+
+    where: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Property:
+    """What must hold beside the values: `broken(case, seen)` gives a sentence, or None when it holds.
+
+    `seen` is the unpacked observation: "result" or "error", and "after", the arguments after the call.
+    """
+
+    text: str
+    weight: int
+    broken: Callable[[dict, dict], str | None]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong implementation that learners write, and what a teacher would say of it."""
+
+    function: Callable
+    says: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function to write.
+
+    reference: the right one: its signature and docstring are the stub, its body the solution.
+    cases: a function from a seed to cases; the seed changes the numbers, never the parts.
+    parts: the weight of each group of cases; properties carry their own weights.
+    hints: three, each nearer to the answer.
+    accept: (case, expected, got) -> Difference or None, for exercises with many right answers.
+    explain: (case, expected, got) -> a sentence that shows the first difference in the exercise's terms.
+    """
+
+    reference: Callable
+    title: str
+    minutes: int
+    cases: Callable[[int], list[Case]]
+    parts: Mapping[str, int]
+    hints: tuple[str, str, str]
+    mistakes: tuple[Mistake, ...]
+    alternatives: tuple[Callable, ...]
+    properties: tuple[Property, ...] = ()
+    accept: Callable[[Case, object, object], Difference | None] | None = None
+    explain: Callable[[Case, object, object], str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the function that the learner defines."""
+        return self.reference.__name__
+
+    @property
+    def points(self) -> int:
+        """The most that the exercise can earn."""
+        return sum(self.parts.values()) + sum(item.weight for item in self.properties)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer of a quiz question, and the reason why it is right or wrong."""
+
+    text: str
+    reason: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """A quiz question; its choices are lettered a, b, c in their order."""
+
+    text: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class LessonRecord:
+    """What the checks know of a lesson: its number, file name, title, exercises and quiz."""
+
+    number: str
+    slug: str
+    title: str
+    exercises: tuple[Exercise, ...]
+    quiz: Mapping[str, Question]
+
+
+@cache
+def lessons() -> dict[str, LessonRecord]:
+    """Return the records of all lessons, by number.
+
+    >>> lessons()["02"].slug
+    'magnitude'
+    """
+    from pruneedu.course import lessons as package
+
+    names = sorted(m.name for m in pkgutil.iter_modules(package.__path__))
+    found = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    return {module.LESSON.number: module.LESSON for module in found}
+
+
+def find(name: str) -> tuple[LessonRecord, Exercise]:
+    """Return the lesson and the record of the exercise with this name.
+
+    Errors: KeyError with a sentence that lists the exercises.
+    """
+    for lesson in lessons().values():
+        for exercise in lesson.exercises:
+            if exercise.name == name:
+                return lesson, exercise
+    known = ", ".join(e.name for lesson in lessons().values() for e in lesson.exercises)
+    raise KeyError(f"there is no exercise {name!r}; the exercises are {known}")

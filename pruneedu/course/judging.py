@@ -1,0 +1,207 @@
+"""Judge what was observed of a learner's function. Runs no line of the learner's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from pruneedu.course.comparing import difference
+from pruneedu.course.exercises import Case, Difference, Exercise, Mistake, Property
+from pruneedu.course.observing import observe
+from pruneedu.course.plain import NotPlainError, pack, unpack
+
+NOTEBOOK_SEED = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one answer: `status` is passed, partial, failed or not attempted.
+
+    right: cases answered as expected, of `cases`; held: for each part and property its text, weight and
+    whether it holds; problem: the first thing that is wrong, in one sentence; mistake: the known mistake
+    that the answer equals.
+    """
+
+    exercise: str
+    status: str
+    points: int
+    max_points: int
+    right: int
+    cases: int
+    held: tuple[tuple[str, int, bool], ...]
+    problem: str = ""
+    mistake: Mistake | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    """The answer key of an exercise for one seed: cases, what is sent, what is expected of each."""
+
+    cases: tuple[Case, ...]
+    packed: tuple[bytes, ...]
+    expected: tuple[dict, ...]
+    mistakes: tuple[tuple[Mistake, tuple[dict, ...]], ...]
+
+
+@cache
+def key(exercise: Exercise, seed: int) -> Key:
+    """Compute the answer key once: the reference and each known mistake on every case."""
+    cases = tuple(exercise.cases(seed))
+    packed = tuple(pack({"args": list(c.args), "kwargs": dict(c.kwargs)}) for c in cases)
+    return Key(
+        cases,
+        packed,
+        _run(exercise.reference, packed),
+        tuple((m, _run(m.function, packed)) for m in exercise.mistakes),
+    )
+
+
+def check(exercise: Exercise, function: Callable, seed: int = NOTEBOOK_SEED) -> Verdict:
+    """Run `function` here, on copies of the cases, and judge it. For code that may be trusted."""
+    return judge(exercise, tuple(observe(function, c) for c in key(exercise, seed).packed), seed)
+
+
+def judge(exercise: Exercise, observations: tuple[bytes, ...], seed: int) -> Verdict:
+    """Judge packed observations, one for each case in order; the ones that are missing count as wrong."""
+    answers = key(exercise, seed)
+    seen = [_read(message) for message in observations[: len(answers.cases)]]
+    seen += [{"error": {"type": "NotRun", "message": ""}}] * (len(answers.cases) - len(seen))
+    if all(s.get("error", {}).get("type") == "NotImplementedError" for s in seen):
+        held = tuple((text, weight, False) for text, weight, _ in _held(exercise, answers, seen))
+        return Verdict(exercise.name, "not attempted", 0, exercise.points, 0, len(seen), held)
+    held = _held(exercise, answers, seen)
+    points = _points(exercise, answers, held)
+    wrong = _wrong(exercise, answers, seen)
+    passed = all(holds for _, _, holds in held)
+    return Verdict(
+        exercise.name,
+        "passed" if passed else "partial" if points else "failed",
+        points,
+        exercise.points,
+        sum(w is None for w in wrong),
+        len(seen),
+        held,
+        "" if passed else _problem(exercise, answers, seen, wrong),
+        None if passed else _named(answers, seen),
+    )
+
+
+def untouched(weight: int = 1) -> Property:
+    """The property that the call leaves its arguments as they were."""
+
+    def broken(sent: dict, seen: dict) -> str | None:
+        if seen.get("after") is None:
+            return "After the call the arguments can no longer be read."
+        change = difference(sent, seen["after"], "the arguments")
+        place = change and change.where.removeprefix("the arguments['args']")
+        return change and (
+            f"The call changes its input: argument {place} was {change.expected} "
+            f"and is {change.got} afterwards. Work on a copy."
+        )
+
+    return Property("the input is not changed", weight, broken)
+
+
+def _run(function: Callable, packed: tuple[bytes, ...]) -> tuple[dict, ...]:
+    return tuple(unpack(observe(function, case)) for case in packed)
+
+
+def _read(message: bytes) -> dict:
+    """Read one observation; whatever is malformed counts as an error of the answer."""
+    try:
+        seen = unpack(message)
+    except NotPlainError as error:
+        return {"error": {"type": "NotPlainError", "message": str(error)}}
+    error = seen.get("error", {"type": "", "message": ""}) if isinstance(seen, dict) else None
+    well_formed = isinstance(error, dict) and all(
+        isinstance(error.get(k), str) for k in ("type", "message")
+    )
+    if not well_formed or not ({"result", "error"} & seen.keys()):
+        return {"error": {"type": "NotPlainError", "message": "the observation is malformed"}}
+    return seen
+
+
+def _apart(exercise: Exercise, case: Case, expected: dict, seen: dict) -> Difference | None:
+    """How an observation differs from the expected one, by the exercise's own rule if it has one."""
+    if "error" in expected or "error" in seen:
+        wanted, got = (_outcome(s) for s in (expected, seen))
+        same = "error" in expected and "error" in seen and wanted == got
+        return None if same else Difference("the call", wanted, got)
+    compare = exercise.accept or (lambda _case, e, g: difference(e, g))
+    return compare(case, expected["result"], seen["result"])
+
+
+def _outcome(seen: dict) -> str:
+    return f"{seen['error']['type']} to be raised" if "error" in seen else "a result"
+
+
+def _wrong(exercise: Exercise, answers: Key, seen: list[dict]) -> list[Difference | None]:
+    rows = zip(answers.cases, answers.expected, seen, strict=True)
+    return [_apart(exercise, case, expected, got) for case, expected, got in rows]
+
+
+def _held(exercise: Exercise, answers: Key, seen: list[dict]) -> tuple[tuple[str, int, bool], ...]:
+    """For each part and each property: its text, its weight, whether it holds on all its cases."""
+    wrong = _wrong(exercise, answers, seen)
+    parts = [
+        (part, weight, all(w is None for w, c in zip(wrong, answers.cases, strict=True) if c.part == part))
+        for part, weight in exercise.parts.items()
+    ]
+    sent = [unpack(case) for case in answers.packed]
+    properties = [
+        (p.text, p.weight, not any(p.broken(s, o) for s, o in zip(sent, seen, strict=True)))
+        for p in exercise.properties
+    ]
+    return (*parts, *properties)
+
+
+def _points(exercise: Exercise, answers: Key, held: tuple) -> int:
+    """Sum the weights that hold, once a part does that asks for a value and not only for an error."""
+    valued = {
+        c.part for c, e in zip(answers.cases, answers.expected, strict=True) if "result" in e
+    }
+    earned = any(holds and text in valued for text, _, holds in held[: len(exercise.parts)])
+    return sum(weight for _, weight, holds in held if holds) if earned else 0
+
+
+def _named(answers: Key, seen: list[dict]) -> Mistake | None:
+    """The known mistake that the answer equals on every case: same results, errors and side effects."""
+    for mistake, made in answers.mistakes:
+        if all(_same(m, s) for m, s in zip(made, seen, strict=True)):
+            return mistake
+    return None
+
+
+def _same(made: dict, seen: dict) -> bool:
+    if "error" in made or "error" in seen:
+        return _outcome(made) == _outcome(seen)
+    return difference([made["result"], made["after"]], [seen["result"], seen["after"]]) is None
+
+
+def _problem(exercise: Exercise, answers: Key, seen: list[dict], wrong: list) -> str:
+    """The first wrong case, or else the first broken property, in one or two sentences."""
+    for case, expected, got, apart in zip(answers.cases, answers.expected, seen, wrong, strict=True):
+        if apart is not None:
+            return _describe(exercise, case, expected, got, apart)
+    for prop in exercise.properties:
+        for sent, got in zip(answers.packed, seen, strict=True):
+            if sentence := prop.broken(unpack(sent), got):
+                return sentence
+    return ""
+
+
+def _describe(exercise: Exercise, case: Case, expected: dict, seen: dict, apart: Difference) -> str:
+    note = f" ({case.note})" if case.note else ""
+    if "error" in seen:
+        error = seen["error"]
+        text = f": {error['message']}" if error["message"] else ""
+        if "error" in expected:
+            return f"Expected {expected['error']['type']}{note}; it raised {error['type']}{text}."
+        if error["type"] == "NotRun":
+            return "It ended before all cases had run."
+        return f"It raised {error['type']}{text}{note}."
+    if "error" in expected:
+        return f"Expected {expected['error']['type']}{note}; it returned a result instead."
+    sentence = f"At {apart.where}: expected {apart.expected}, got {apart.got}{note}."
+    if exercise.explain and (more := exercise.explain(case, expected["result"], seen["result"])):
+        sentence += " " + more
+    return sentence

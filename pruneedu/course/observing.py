@@ -1,0 +1,54 @@
+"""Run a function on one case and write down what happened, as plain data.
+
+The notebook, the tests and the sandbox all come through here, so that they judge the same thing.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from pruneedu.course.plain import NotPlainError, Tool, pack, unpack
+
+MAX_MESSAGE = 500  # characters of an error's own text
+
+
+def observe(function: Callable, case: bytes) -> bytes:
+    """Call `function` on the arguments of a packed case.
+
+    Arguments: function, the learner's; case, `pack({"args": [...], "kwargs": {...}})`.
+    Returns: a packed dict: "result", or "error" with its type and message; and "after", the arguments
+    as the call left them. It never raises, whatever the function does; only Ctrl-C passes.
+
+    >>> unpack(observe(abs, pack({"args": [-2], "kwargs": {}})))
+    {'result': 2, 'after': {'args': [-2], 'kwargs': {}}}
+    """
+    sent, live = unpack(case), unpack(case, build=True)
+    seen = {}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            seen["result"] = function(*live["args"], **live["kwargs"])
+        pack(seen)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        seen = {"error": _describe_error(error)}
+    try:
+        return pack({**seen, "after": _after(sent, live)})
+    except NotPlainError:
+        return pack({**seen, "after": None})
+
+
+def _after(sent: dict, live: dict) -> dict:
+    """The arguments after the call; a tool stays the description that was sent."""
+    args = [s if isinstance(s, Tool) else a for s, a in zip(sent["args"], live["args"], strict=True)]
+    kwargs = {k: s if isinstance(s, Tool) else live["kwargs"].get(k) for k, s in sent["kwargs"].items()}
+    return {"args": args, "kwargs": kwargs}
+
+
+def _describe_error(error: BaseException) -> dict[str, str]:
+    try:
+        message = str(error)[:MAX_MESSAGE]
+    except Exception:
+        message = ""
+    return {"type": str(type(error).__name__)[:80], "message": message}

@@ -1,0 +1,43 @@
+"""Functions that a case hands to a learner's function: sent by name, bound to plain options."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pruneedu.pruning.criteria import magnitude, random
+
+
+def sgd_steps(
+    model: nn.Module, after_step: Callable, *, x: Tensor, y: Tensor, steps: int, lr: float
+) -> nn.Module:
+    """Fine-tune a copy of `model`: `steps` full-batch steps of SGD with momentum 0.9.
+
+    Arguments: model; after_step, called with the model after each step; x [n, …] and y [n], the data.
+    Returns: the fine-tuned copy.
+    """
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        after_step(model)
+    return model
+
+
+TOOLS = {"magnitude": magnitude, "random": random, "sgd_steps": sgd_steps}
+
+
+def bind(name: str, **options) -> Callable:
+    """Return the tool of that name with its options bound.
+
+    >>> bind("random", seed=3).keywords
+    {'seed': 3}
+    """
+    if name not in TOOLS:
+        raise ValueError(f"there is no tool {name!r}; the tools are {', '.join(TOOLS)}")
+    return partial(TOOLS[name], **options)
