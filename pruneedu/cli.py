@@ -1,0 +1,133 @@
+"""The command line: `pruneedu start · lab · check · grade · build · doctor · progress`.
+
+Each command is one function that imports what it needs, so that `pruneedu --help` is quick.
+"""
+
+import argparse
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+LEARNERS_FOLDER = Path("my-lessons")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 not all right, 2 could not be done."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f"pruneedu: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def start(options: argparse.Namespace) -> int:
+    """Copy the lessons to the learner's folder and say what happened to each."""
+    from pruneedu.course import copying
+
+    for lesson, what in copying.start(options.folder).items():
+        print(f"{lesson}: {what}")
+    print(f"Next: pruneedu lab {options.folder}")
+    return 0
+
+
+def lab(options: argparse.Namespace) -> int:
+    """Copy the lessons, then open JupyterLab in the learner's folder."""
+    start(options)
+    command = [sys.executable, "-m", "jupyterlab", *options.jupyter]
+    return subprocess.run(command, cwd=options.folder, check=False).returncode
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check the learner's notebook of one lesson in the terminal."""
+    from pruneedu.course import terminal
+
+    return terminal.check_lesson(options.lesson, options.folder)
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade a folder of submissions."""
+    from pruneedu.grading.grade import grade as grade_folder
+
+    return grade_folder(
+        options.submissions,
+        options.out,
+        workers=options.workers,
+        timeout=options.timeout,
+        seed=options.seed,
+        isolation=options.isolation,
+    )
+
+
+def build(options: argparse.Namespace) -> int:
+    """Build the notebooks from their sources, or compare them."""
+    from pruneedu.course import builder
+
+    return builder.build(check=options.check) or 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what the course finds on this machine, and how to mend what is wrong."""
+    from pruneedu import doctor
+
+    return doctor.report()
+
+
+def progress(options: argparse.Namespace) -> int:
+    """Show the learner's progress."""
+    from pruneedu.course import progress
+
+    progress.show()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pruneedu", description="A course on small networks.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(command) -> argparse.ArgumentParser:
+        words = command.__doc__.rstrip(".")
+        sub = commands.add_parser(command.__name__, help=words, description=command.__doc__)
+        sub.set_defaults(command=command)
+        return sub
+
+    for command in (start, lab):
+        sub = add(command)
+        sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
+    sub.add_argument("jupyter", nargs=argparse.REMAINDER, help="options of JupyterLab")
+
+    sub = add(check)
+    sub.add_argument("lesson", help="its number, for example 02")
+    sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
+
+    sub = add(grade)
+    sub.add_argument("submissions", type=Path, help="ada.ipynb or ada/*.ipynb for each learner")
+    sub.add_argument("--out", type=Path, required=True, help="folder of the results")
+    sub.add_argument("--workers", type=int, default=1, help="submissions at a time")
+    sub.add_argument("--timeout", type=float, default=60, help="seconds for each submission")
+    sub.add_argument("--seed", type=int, help="of the cases; secret and random if left out")
+    sub.add_argument("--isolation", choices=("namespaces", "limits"), default="namespaces")
+
+    sub = add(build)
+    sub.add_argument("--check", action="store_true", help="compare only; execute nothing")
+
+    add(doctor)
+    add(progress)
+    return parser
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Tell a sentence of the package, or of the file system, from a fault that needs a traceback."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    raised_in = frames[-1][0].f_globals.get("__name__", "")
+    return isinstance(error, OSError) or raised_in.startswith("pruneedu.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

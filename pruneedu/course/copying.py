@@ -1,0 +1,113 @@
+"""Copy the lessons to a learner's folder, by rules under which the learner's lines always win."""
+
+import hashlib
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+_RECORD = Path(".pruneedu", "shipped.json")
+
+
+def lessons_folder() -> Path:
+    """Return the folder of the lessons: inside the installed package, or the clone's `lessons/`.
+
+    Raises:
+        FileNotFoundError: neither folder is there.
+    """
+    package = Path(str(files("pruneedu")))
+    candidates = (package / "course" / "notebooks", package.parent / "lessons")
+    for folder in candidates:
+        if any(folder.glob("*.ipynb")):
+            return folder
+    places = " and ".join(map(str, candidates))
+    raise FileNotFoundError(f"no lessons in {places}: install the pruneedu package again")
+
+
+def start(folder: Path | str, source: Path | str | None = None) -> dict[str, str]:
+    """Copy the lessons to `folder`; what a learner wrote there is never overwritten.
+
+    A missing lesson is copied, and a lesson that the learner left as it was is brought up to date.
+    Where both the learner and the course changed a lesson, the learner's file stays and the new
+    version is put beside it, as `NN_topic.new.ipynb`. The rules are those of nbgitpuller.
+
+    Args:
+        folder: the learner's folder; it is made if it is missing.
+        source: the folder of the lessons; the course's own by default.
+
+    Returns:
+        What happened to each lesson, by its file name: a few words for the learner.
+
+    Raises:
+        FileNotFoundError: the course's lessons are missing.
+        ValueError: the learner's folder is the folder of the lessons, or its record is damaged.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as scratch:
+    ...     lessons = Path(scratch, "lessons")
+    ...     lessons.mkdir()
+    ...     _ = Path(lessons, "00_start.ipynb").write_text("{}")
+    ...     start(Path(scratch, "mine"), lessons), start(Path(scratch, "mine"), lessons)
+    ({'00_start.ipynb': 'copied'}, {'00_start.ipynb': 'already there'})
+    """
+    folder, source = Path(folder), Path(source or lessons_folder())
+    if folder.resolve() == source.resolve():
+        raise ValueError(f"{folder} holds the course's own lessons: name another folder for yours")
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = _read_record(folder)
+    happened = {}
+    for lesson in sorted(source.glob("*.ipynb")):
+        new = lesson.read_bytes()
+        happened[lesson.name] = _bring(folder / lesson.name, new, shipped.get(lesson.name))
+        shipped[lesson.name] = _digest(new)
+    _write(folder / _RECORD, json.dumps(shipped, indent=1).encode())
+    return happened
+
+
+def _bring(mine: Path, new: bytes, shipped: str | None) -> str:
+    """Bring one lesson to the learner; `shipped` is the digest of what the learner got before."""
+    if not mine.exists():
+        _write(mine, new)
+        return "copied"
+    learners = mine.read_bytes()
+    if learners == new:
+        return "already there"
+    if shipped == _digest(new):
+        return "yours, left as it is"
+    if shipped == _digest(learners):
+        _write(mine, new)
+        return "updated"
+    return f"yours, left as it is; the new version is {_put_beside(mine, new)}"
+
+
+def _put_beside(mine: Path, new: bytes) -> str:
+    """Write `new` beside the learner's file, under the first name that takes nothing away."""
+    number = 1
+    while True:
+        beside = mine.with_suffix(f".new{number if number > 1 else ''}{mine.suffix}")
+        if not beside.exists() or beside.read_bytes() == new:
+            _write(beside, new)
+            return beside.name
+        number += 1
+
+
+def _read_record(folder: Path) -> dict[str, str]:
+    path = folder / _RECORD
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as damage:
+        raise ValueError(f"{path} is damaged: delete it; your notebooks stay") from damage
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a killed copy must not leave half a notebook."""
+    path.parent.mkdir(exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_bytes(content)
+    os.replace(scratch, path)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
