@@ -1,0 +1,18 @@
+"""Pruning: score (criteria), choose (selection), set to zero (masks), once or often (schedules)."""
+
+from pruneedu.pruning.criteria import magnitude, random
+from pruneedu.pruning.masks import apply_masks, apply_masks_
+from pruneedu.pruning.schedules import cubic, iterative, one_shot, prune_iteratively
+from pruneedu.pruning.selection import keep_top
+
+__all__ = [
+    "apply_masks",
+    "apply_masks_",
+    "cubic",
+    "iterative",
+    "keep_top",
+    "magnitude",
+    "one_shot",
+    "prune_iteratively",
+    "random",
+]
