@@ -4,6 +4,7 @@ Each command is one function that imports what it needs, so that `pruneedu --hel
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import traceback
@@ -66,10 +67,12 @@ def grade(options: argparse.Namespace) -> int:
 
 
 def build(options: argparse.Namespace) -> int:
-    """Build the notebooks from their sources, or compare them."""
+    """Build the notebooks of both folders from their sources, or compare them."""
     from pruneedu.course import builder
 
-    return builder.build(check=options.check) or 0
+    said = builder.build(check=options.check)
+    print("\n".join(said) or "each notebook is what its source makes")
+    return int(options.check and bool(said))
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -80,10 +83,11 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def progress(options: argparse.Namespace) -> int:
-    """Show the learner's progress."""
+    """Show how far the learner is."""
     from pruneedu.course import progress
 
-    progress.show()
+    with contextlib.chdir(options.folder):
+        print(progress.show())
     return 0
 
 
@@ -118,12 +122,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--check", action="store_true", help="compare only; execute nothing")
 
     add(doctor)
-    add(progress)
+
+    sub = add(progress)
+    sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
     return parser
 
 
 def _is_for_the_user(error: Exception) -> bool:
-    """Tell a sentence of the package, or of the file system, from a fault that needs a traceback."""
+    """Tell a sentence of the package or the file system from a fault, which keeps its traceback."""
     frames = list(traceback.walk_tb(error.__traceback__))
     raised_in = frames[-1][0].f_globals.get("__name__", "")
     return isinstance(error, OSError) or raised_in.startswith("pruneedu.")

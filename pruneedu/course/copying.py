@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from importlib.resources import files
+from itertools import count
 from pathlib import Path
 
 _RECORD = Path(".pruneedu", "shipped.json")
@@ -15,8 +15,8 @@ def lessons_folder() -> Path:
     Raises:
         FileNotFoundError: neither folder is there.
     """
-    package = Path(str(files("pruneedu")))
-    candidates = (package / "course" / "notebooks", package.parent / "lessons")
+    here = Path(__file__).resolve().parent
+    candidates = (here / "notebooks", here.parents[1] / "lessons")
     for folder in candidates:
         if any(folder.glob("*.ipynb")):
             return folder
@@ -82,13 +82,11 @@ def _bring(mine: Path, new: bytes, shipped: str | None) -> str:
 
 def _put_beside(mine: Path, new: bytes) -> str:
     """Write `new` beside the learner's file, under the first name that takes nothing away."""
-    number = 1
-    while True:
-        beside = mine.with_suffix(f".new{number if number > 1 else ''}{mine.suffix}")
-        if not beside.exists() or beside.read_bytes() == new:
-            _write(beside, new)
-            return beside.name
-        number += 1
+    endings = (f".new{number if number > 1 else ''}{mine.suffix}" for number in count(1))
+    names = (mine.with_suffix(ending) for ending in endings)
+    beside = next(path for path in names if not path.exists() or path.read_bytes() == new)
+    _write(beside, new)
+    return beside.name
 
 
 def _read_record(folder: Path) -> dict[str, str]:
