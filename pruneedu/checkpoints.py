@@ -1,0 +1,118 @@
+"""Save the state of a run so that it can go on after a kill, and refuse that of another run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def save_checkpoint(path: str | Path, run: dict[str, str], state: dict[str, Any]) -> None:
+    """Write a checkpoint; at any moment the file holds either the old state or the new one.
+
+    Args:
+        path: the file; its folder exists.
+        run: what identifies the run, one short description per name.
+        state: plain data, tensors and dicts of them.
+    """
+    path = Path(path)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            torch.save({"run": run, "state": state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path, run: dict[str, str]) -> dict[str, Any] | None:
+    """Read the state that the same run left behind; nothing but plain data is unpickled.
+
+    Args:
+        path: the file; it need not exist.
+        run: what identifies the run, as it was given to :func:`save_checkpoint`.
+
+    Returns:
+        The state with its tensors on the CPU, or None where there is no file.
+
+    Raises:
+        ValueError: the file is no checkpoint, or one of another run.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "run.pt")
+    ...     save_checkpoint(path, {"seed": "0"}, {"epoch": 3})
+    ...     print(load_checkpoint(path, {"seed": "0"}), load_checkpoint(Path(folder, "no"), {}))
+    {'epoch': 3} None
+    """
+    if not Path(path).exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        saved, state = content["run"], content["state"]
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not a checkpoint that can be read ({type(error).__name__}); "
+            "delete it, or name another file"
+        ) from error
+    for name, value in run.items():
+        if saved.get(name) != value:
+            theirs, ours = _difference(str(saved.get(name)), value)
+            raise ValueError(
+                f"{path} is the checkpoint of another run: its {name} is {theirs}, "
+                f"this run's is {ours}; delete it, or name another file"
+            )
+    return state
+
+
+def describe(value: Any) -> str:
+    """Describe a setting of a run in a line that is the same in every process.
+
+    Functions are known by their name, bound arguments by their values, tensors by a digest.
+
+    >>> describe(partial(torch.optim.SGD, lr=0.1))
+    'SGD(lr=0.1)'
+    >>> describe({"fc1": torch.zeros(2)})
+    '{fc1: float32[2] af5570f5a181}'
+    """
+    if isinstance(value, partial):
+        bound = [describe(argument) for argument in value.args]
+        bound += [f"{name}={describe(argument)}" for name, argument in value.keywords.items()]
+        return f"{describe(value.func)}({', '.join(bound)})"
+    if isinstance(value, nn.Module):
+        layers = " ".join(str(value).split())
+        return f"{layers} {_digest(*value.state_dict().values())}"
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)} {_digest(value)}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {describe(item)}' for name, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(describe(item) for item in value)})"
+    if value is None or isinstance(value, int | float | str):
+        return str(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _digest(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(content.numpy())
+    return digest.hexdigest()[:12]
+
+
+def _difference(one: str, other: str, width: int = 80) -> tuple[str, str]:
+    """Cut two long texts down to the part where they begin to differ."""
+    same = (a == b for a, b in zip(one, other, strict=False))
+    start = max(0, sum(takewhile(bool, same)) - width // 2)
+    cut = slice(start, start + width)
+    return tuple(text if len(text) <= width else f"…{text[cut]}…" for text in (one, other))

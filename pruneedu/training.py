@@ -1,0 +1,281 @@
+"""Train a model: one loop for every lesson, reproducible, and able to go on after a kill."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pruneedu.checkpoints import describe, load_checkpoint, save_checkpoint
+from pruneedu.evaluation import accuracy, check_split, evaluate, macro_f1
+
+if TYPE_CHECKING:
+    from pruneedu.data import Split
+
+__all__ = [
+    "Fitted",
+    "History",
+    "accuracy",
+    "constant",
+    "cosine",
+    "evaluate",
+    "fit",
+    "macro_f1",
+    "seed_everything",
+    "sgd",
+]
+
+sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
+
+
+class History(NamedTuple):
+    """What happened, one entry per epoch.
+
+    Attributes:
+        loss: mean training loss, without the penalty.
+        validation: accuracy on the validation split; empty where none was given.
+        seconds: wall time of the training steps.
+    """
+
+    loss: list[float]
+    validation: list[float]
+    seconds: list[float]
+
+
+class Fitted(NamedTuple):
+    """A trained model in eval mode, and the history of its training."""
+
+    model: nn.Module
+    history: History
+
+
+def constant(progress: float) -> float:
+    """Keep the learning rate.
+
+    >>> constant(0.7)
+    1.0
+    """
+    return 1.0
+
+
+def cosine(progress: float) -> float:
+    """Lower the learning rate along half a cosine, from its full value to 0.
+
+    ``factor = (1 + cos(π · progress)) / 2``
+
+    >>> cosine(0.0), round(cosine(0.5), 3), cosine(1.0)
+    (1.0, 0.5, 0.0)
+
+    Paper: Loshchilov and Hutter, "SGDR", ICLR 2017.
+    """
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    epochs: int,
+    *,
+    optimizer: Callable = sgd,
+    schedule: Callable[[float], float] = constant,
+    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+    penalty: Callable[[nn.Module], Tensor] | None = None,
+    batch_size: int = 128,
+    after_step: Callable | tuple[Callable, ...] = (),
+    after_epoch: Callable[[nn.Module], bool | None] | None = None,
+    validation: Split | None = None,
+    patience: int | None = None,
+    checkpoint: str | Path | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Fitted:
+    """Train a copy of a model by gradient descent on shuffled batches.
+
+    ``w ← w - rate · schedule(progress) · ∇_w [ mean_i loss(model(x_i), y_i) + penalty(model) ]``
+    for plain SGD; other optimizers use the same gradient.
+
+    Args:
+        model: maps x to logits; it stays as it is.
+        train: x [N, …] and y [N], on the model's device.
+        epochs: passes over the data.
+        optimizer: a function of the parameters, such as ``partial(sgd, lr=0.1)``.
+        schedule: factor of the learning rate as a function of the progress, which runs in equal
+            steps, one a batch, from 0 to just under 1 over all epochs.
+        loss: a function of (logits, y of the batch).
+        penalty: a function of the model, such as ``partial(l1, strength=1e-4)``.
+        batch_size: rows per step; the last batch of an epoch may be smaller.
+        after_step: called with the model after each optimizer step, for what the step must not
+            undo: ``partial(apply_masks_, masks=masks)``. A function or a tuple of functions.
+        after_epoch: called with the model after each epoch; returns True to stop.
+        validation: evaluated after each epoch.
+        patience: stop after this many epochs without a better validation accuracy. The model
+            returned is then that of the best epoch, the first of equals.
+        checkpoint: a file that is written after each epoch; the same call goes on from it, to
+            the same weights. What ``after_step`` and ``after_epoch`` store is not in it.
+        seed: every epoch derives its shuffling and its dropout from (seed, epoch). The global
+            generators of PyTorch are left as they were.
+        progress: show a bar; None shows it in terminals and notebooks only.
+
+    Returns:
+        The trained model, in eval mode, and the history.
+
+    Raises:
+        ValueError: data that does not fit the model, a checkpoint of another run, or a loss
+            that is no longer finite.
+
+    >>> from types import SimpleNamespace
+    >>> train = SimpleNamespace(x=torch.eye(2).repeat(50, 1), y=torch.tensor([0, 1] * 50))
+    >>> trained, history = fit(nn.Linear(2, 2), train, epochs=5, batch_size=10)
+    >>> evaluate(trained, train), history.loss[0] > history.loss[-1]
+    (1.0, True)
+    """
+    arguments = {**locals()}
+    _check_arguments(model, train, epochs, batch_size, validation, patience)
+    model = copy.deepcopy(model)
+    optimizer = optimizer(model.parameters())
+    after_step = (after_step,) if callable(after_step) else after_step
+    history, best, stopped = History([], [], []), {}, False
+    run = checkpoint and _identity(arguments, optimizer)
+    if checkpoint and (saved := load_checkpoint(checkpoint, run)):
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        history, best, stopped = History(**saved["history"]), saved["best"], saved["stopped"]
+
+    device = train.x.device
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus), _bar(epochs, progress) as bar:
+        while len(history.loss) < epochs and not stopped:
+            started = time.perf_counter()
+            epoch = len(history.loss)
+            order = torch.randperm(len(train.y), generator=_seed_epoch(seed, epoch, device))
+            batches = order.to(device).split(batch_size)
+            rates = [schedule((epoch + i / len(batches)) / epochs) for i in range(len(batches))]
+            steps = zip(batches, rates, strict=True)
+            history.loss.append(_descend(model, train, steps, optimizer, loss, penalty, after_step))
+            history.seconds.append(time.perf_counter() - started)
+            stopped = after_epoch is not None and after_epoch(model) in (True,)
+            if validation is not None:
+                history.validation.append(evaluate(model, validation))
+            if patience is not None:
+                waited = _epochs_since_best(history.validation)
+                best = best if waited else _snapshot(model)
+                stopped = stopped or waited >= patience
+            if checkpoint:
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"history": history._asdict(), "best": best, "stopped": stopped}
+                save_checkpoint(checkpoint, run, state)
+            bar.update()
+        # A bar that ends before its total counts as an error, and would stay on screen in red.
+        bar.total = bar.n
+    model.load_state_dict(best or model.state_dict())
+    return Fitted(model.eval(), history)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and PyTorch, on the CPU and on every GPU.
+
+    Args:
+        seed: an integer from 0 to 2**32 - 1.
+
+    >>> seed_everything(7)
+    >>> first = (random.random(), np.random.rand(), torch.rand(()).item())
+    >>> seed_everything(7)
+    >>> first == (random.random(), np.random.rand(), torch.rand(()).item())
+    True
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (libraries that draw from the global state need it)
+    torch.manual_seed(seed)
+
+
+def _descend(model, train, steps, optimizer, loss, penalty, after_step) -> float:
+    """Take one step per (batch of indices, factor of the rate); return the mean loss."""
+    model.train()
+    total = torch.zeros((), device=train.x.device)
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+    for indices, rate in steps:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * rate
+        optimizer.zero_grad()
+        data_loss = loss(model(train.x[indices]), train.y[indices])
+        objective = data_loss if penalty is None else data_loss + penalty(model)
+        objective.backward()
+        optimizer.step()
+        for function in after_step:
+            function(model)
+        # The sum stays on the device: reading it at every step would make a GPU wait.
+        total += len(indices) * data_loss.detach()
+    mean = total.item() / len(train.y)
+    if not math.isfinite(mean):
+        rate = optimizer.param_groups[0]["initial_lr"]
+        raise ValueError(
+            f"the training loss is {mean}, so training diverged; "
+            f"lower the learning rate ({rate}), or look for what is not finite in the data"
+        )
+    return mean
+
+
+def _seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    """Seed what draws at random in an epoch (dropout); return a generator for shuffling.
+
+    Seeds that depend on the epoch alone leave no generator's state to be saved and restored.
+    """
+    shuffle, rest = (int(s) for s in np.random.SeedSequence((seed, epoch)).generate_state(2))
+    torch.default_generator.manual_seed(rest)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(rest)
+    return torch.Generator().manual_seed(shuffle)
+
+
+def _epochs_since_best(scores: list[float]) -> int:
+    return len(scores) - 1 - scores.index(max(scores))
+
+
+def _snapshot(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def _identity(arguments: dict, optimizer: torch.optim.Optimizer) -> dict[str, str]:
+    """Describe what a run depends on: each argument that could change its result."""
+    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    arguments = {**arguments, "optimizer": (type(optimizer), groups)}
+    run = {name: describe(value) for name, value in arguments.items()}
+    return {name: text for name, text in run.items() if name not in ("checkpoint", "progress")}
+
+
+def _check_arguments(model, train, epochs, batch_size, validation, patience) -> None:
+    check_split(train, model)
+    if validation is not None:
+        check_split(validation, model)
+    if epochs < 0 or batch_size < 1:
+        raise ValueError(
+            f"epochs is {epochs} and batch_size is {batch_size}; give at least 0 and 1"
+        )
+    if patience is not None and (validation is None or patience < 1):
+        given = "no validation split" if validation is None else "a validation split"
+        raise ValueError(
+            f"patience is {patience} with {given}; it needs validation=... and at least 1 epoch"
+        )
+
+
+def _bar(epochs: int, progress: bool | None):
+    """Make a progress bar that leaves nothing behind when it ends."""
+    from tqdm.auto import tqdm
+
+    if progress is None:
+        ipython = sys.modules.get("IPython")
+        in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+        progress = in_notebook or sys.stderr.isatty()
+    return tqdm(total=epochs, desc="fit", unit="epoch", leave=False, disable=not progress)
