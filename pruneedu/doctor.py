@@ -44,7 +44,7 @@ def surroundings() -> list[tuple[str, str]]:
     return [
         ("CPU", f"{torch.get_num_threads()} threads"),
         ("CUDA", ", ".join(gpus) or "none; every lesson runs on the CPU"),
-        *((f"data: {name}" , place) for name, place in data.found().items()),
+        *((f"data: {name}", place) for name, place in data.found().items()),
         ("grading", isolation.available()),
     ]
 

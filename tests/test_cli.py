@@ -1,0 +1,138 @@
+"""Each command hands its words on as they are, and says what goes wrong in one sentence."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pruneedu import cli
+from pruneedu.course import copying
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Put a recording function in the place of `module.name`; it returns the given value."""
+
+    def place(module: str, name: str, returns):
+        calls = []
+
+        def recorder(*arguments, **options):
+            calls.append((arguments, options))
+            return returns
+
+        parent, _, child = module.rpartition(".")
+        stand = SimpleNamespace(**{name: recorder})
+        monkeypatch.setitem(sys.modules, module, stand)
+        monkeypatch.setattr(sys.modules[parent], child, stand, raising=False)
+        return calls
+
+    return place
+
+
+def test_start_copies_and_names_the_next_step(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert cli.main(["start", str(folder)]) == 0
+    assert {path.name for path in folder.glob("*.ipynb")} == {
+        path.name for path in copying.lessons_folder().glob("*.ipynb")
+    }
+    assert capsys.readouterr().out.endswith(f"Next: pruneedu lab {folder}\n")
+
+
+def test_start_goes_to_my_lessons_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli.main(["start"])
+    assert (tmp_path / "my-lessons").is_dir()
+
+
+def test_lab_copies_then_opens_jupyterlab_there(tmp_path, monkeypatch):
+    calls = []
+
+    def run(command, **options):
+        calls.append((command, options))
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "8890"]) == 3
+    ((command, options),) = calls
+    assert command == [sys.executable, "-m", "jupyterlab", "--no-browser", "--port", "8890"]
+    assert options["cwd"] == tmp_path
+    assert list(tmp_path.glob("*.ipynb"))
+
+
+def test_check_hands_on_the_lesson_and_the_folder(stand_in):
+    calls = stand_in("pruneedu.course.terminal", "check_lesson", returns=1)
+    assert cli.main(["check", "02"]) == 1
+    assert calls == [(("02", Path("my-lessons")), {})]
+
+
+def test_grade_hands_on_every_option(stand_in):
+    calls = stand_in("pruneedu.grading.grade", "grade", returns=0)
+    words = "grade in --out out --workers 3 --timeout 5 --seed 7 --isolation limits"
+    assert cli.main(words.split()) == 0
+    options = {"workers": 3, "timeout": 5.0, "seed": 7, "isolation": "limits"}
+    assert calls == [((Path("in"), Path("out")), options)]
+
+
+def test_grade_isolates_by_namespaces_unless_told_otherwise(stand_in):
+    calls = stand_in("pruneedu.grading.grade", "grade", returns=0)
+    cli.main(["grade", "in", "--out", "out"])
+    assert calls[0][1]["isolation"] == "namespaces"
+    assert calls[0][1]["seed"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "status"),
+    [(["build"], ["a: written"], 0), (["build", "--check"], ["a differs"], 1), (["build"], [], 0)],
+)
+def test_build_prints_what_was_done_and_a_difference_fails_the_check(
+    stand_in, capsys, words, said, status
+):
+    calls = stand_in("pruneedu.course.builder", "build", returns=said)
+    assert cli.main(words) == status
+    assert calls == [((), {"check": "--check" in words})]
+    assert all(line in capsys.readouterr().out for line in said)
+
+
+def test_progress_is_that_of_the_learners_folder(tmp_path, monkeypatch, capsys):
+    from pruneedu.course import progress
+
+    monkeypatch.delenv("PRUNEEDU_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "show", lambda: str(progress.home().resolve()))
+    (tmp_path / "my-lessons").mkdir()
+    assert cli.main(["progress"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path.resolve() / 'my-lessons' / '.pruneedu'}\n"
+
+
+def test_an_error_of_the_package_is_one_sentence(tmp_path, capsys):
+    lessons = copying.lessons_folder()
+    assert cli.main(["start", str(lessons)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "name another folder for yours" in captured.err
+
+
+def test_a_folder_that_is_a_file_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "mine").write_text("a file")
+    assert cli.main(["start", str(tmp_path / "mine")]) == 2
+    assert str(tmp_path / "mine") in capsys.readouterr().err
+
+
+def test_a_fault_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(copying, "start", lambda folder: {}["lesson"])
+    with pytest.raises(KeyError):
+        cli.main(["start"])
+    monkeypatch.setattr(copying, "start", lambda folder: int("not a number"))
+    with pytest.raises(ValueError, match="not a number"):
+        cli.main(["start"])
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for command in ("start", "lab", "check", "grade", "build", "doctor", "progress"):
+        assert f"\n    {command} " in out
