@@ -1,0 +1,98 @@
+"""Line plots: the mean over seeds, with a band from the least to the greatest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pruneedu.plotting.style import COLOURS, MARKERS, array, blank, check_count, words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def curves(
+    series: Mapping[str, tuple], xlabel: str, ylabel: str, title: str = "", *, percent: str = ""
+) -> Figure:
+    """Draw one line per series; where there are several seeds, their mean and min–max band.
+
+    Args:
+        series: label -> (x [points], y [points] or [seeds, points]); at most 7.
+        xlabel: what x is, with its unit.
+        ylabel: what y is, with its unit.
+        title: a heading, or nothing.
+        percent: the axes whose fractions are shown as percentages: "", "x", "y" or "xy".
+
+    Returns:
+        A figure whose `alt` says each series' ends, its highest point and its widest band.
+
+    Raises:
+        ValueError: no series, more than 7, lengths that do not fit, numbers that are not finite.
+
+    >>> figure = curves({"a": ([0, 0.5], [0.9, 0.8])}, "sparsity", "accuracy", percent="y")
+    >>> print(figure.alt)  # doctest: +ELLIPSIS
+    Line plot of accuracy against sparsity (from 0 to 0.5). a: 90.0 % at 0, 80.0 % at 0.5; ...
+    """
+    figure, (panel,) = blank()
+    figure.alt = draw_curves(panel, series, xlabel, ylabel, percent)
+    panel.set_title(title)
+    return figure
+
+
+def draw_curves(
+    panel: Axes, series: Mapping[str, tuple], xlabel: str, ylabel: str, percent: str
+) -> str:
+    """Draw `series` on one panel and return the text alternative."""
+    if percent not in ("", "x", "y", "xy"):
+        raise ValueError(f'percent is {percent!r}; expected "", "x", "y" or "xy"')
+    check_count(list(series), "series")
+    points = {label: _points(label, x, y) for label, (x, y) in series.items()}
+    for (label, (x, y)), colour, marker in zip(points.items(), COLOURS, MARKERS, strict=False):
+        panel.plot(x, y.mean(0), color=colour, marker=marker, markersize=5, label=label)
+        if len(y) > 1:
+            panel.fill_between(x, y.min(0), y.max(0), color=colour, alpha=0.2, linewidth=0)
+    panel.set(xlabel=xlabel, ylabel=ylabel)
+    panel.grid(alpha=0.3)
+    _percent_axes(panel, percent)
+    if len(series) > 1:
+        panel.legend(frameon=False)
+    start, end = min(x.min() for x, _ in points.values()), max(x.max() for x, _ in points.values())
+    span = f"from {words(start, 'x' in percent)} to {words(end, 'x' in percent)}"
+    sentences = [_sentence(label, x, y, percent) for label, (x, y) in points.items()]
+    return f"Line plot of {ylabel} against {xlabel} ({span}). {' '.join(sentences)}"
+
+
+def _points(label: str, x: object, y: object) -> tuple[np.ndarray, np.ndarray]:
+    x, y = array(x, f"x of {label}"), np.atleast_2d(array(y, f"y of {label}"))
+    if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x):
+        raise ValueError(
+            f"{label} has x of shape {list(x.shape)} and y of shape {list(y.shape)}; "
+            f"expected [points] and [points] or [seeds, points]"
+        )
+    return x, y
+
+
+def _percent_axes(panel: Axes, percent: str) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    for axis in percent:
+        formatter = PercentFormatter(1.0, symbol=" %")
+        (panel.xaxis if axis == "x" else panel.yaxis).set_major_formatter(formatter)
+
+
+def _sentence(label: str, x: np.ndarray, y: np.ndarray, percent: str) -> str:
+    mean, span = y.mean(0), np.ptp(y, 0)
+
+    def at(point: int) -> str:
+        return f"{words(mean[point], 'y' in percent)} at {words(x[point], 'x' in percent)}"
+
+    text = f"{label}: {at(0)}, {at(-1)}; highest {at(mean.argmax())}"
+    if len(y) == 1:
+        return f"{text}."
+    widest = span.argmax()
+    low, high = (words(bound, "y" in percent) for bound in (y[:, widest].min(), y[:, widest].max()))
+    where = words(x[widest], "x" in percent)
+    return f"{text}; means of {len(y)} seeds, which differ most at {where} ({low} to {high})."
