@@ -74,6 +74,16 @@ def load_checkpoint(path: str | Path, run: dict[str, str]) -> dict[str, Any] | N
     return state
 
 
+def identify(arguments: dict[str, Any]) -> dict[str, str]:
+    """Describe the arguments of a run that could change its result.
+
+    >>> identify({"epochs": 5, "seed": 0, "progress": False, "checkpoint": "run.pt"})
+    {'epochs': '5', 'seed': '0'}
+    """
+    without = ("checkpoint", "progress")
+    return {name: describe(value) for name, value in arguments.items() if name not in without}
+
+
 def describe(value: Any) -> str:
     """Describe a setting of a run in a line that is the same in every process.
 
@@ -90,7 +100,10 @@ def describe(value: Any) -> str:
         return f"{describe(value.func)}({', '.join(bound)})"
     if isinstance(value, nn.Module):
         layers = " ".join(str(value).split())
-        return f"{layers} {_digest(*value.state_dict().values())}"
+        return f"{layers} with weights {_digest(*value.state_dict().values())}"
+    if isinstance(value, torch.optim.Optimizer):
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in value.param_groups]
+        return f"{type(value).__name__} {describe(groups)}"
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)} {_digest(value)}"
     if isinstance(value, Mapping):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -12,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pruneedu.checkpoints import describe, load_checkpoint, save_checkpoint
+from pruneedu.checkpoints import identify, load_checkpoint, save_checkpoint
 from pruneedu.evaluation import accuracy, check_split, evaluate, macro_f1
+from pruneedu.seeds import seed_epoch, seed_everything
 
 if TYPE_CHECKING:
     from pruneedu.data import Split
@@ -120,8 +119,8 @@ def fit(
         validation: evaluated after each epoch.
         patience: stop after this many epochs without a better validation accuracy. The model
             returned is then that of the best epoch, the first of equals.
-        checkpoint: a file that is written after each epoch; the same call goes on from it, to
-            the same weights. What ``after_step`` and ``after_epoch`` store is not in it.
+        checkpoint: a file that is written after each epoch. The same call with the same model
+            goes on from it, to the same weights. What callbacks store is not in it.
         seed: every epoch derives its shuffling and its dropout from (seed, epoch). The global
             generators of PyTorch are left as they were.
         progress: show a bar; None shows it in terminals and notebooks only.
@@ -145,23 +144,25 @@ def fit(
     optimizer = optimizer(model.parameters())
     after_step = (after_step,) if callable(after_step) else after_step
     history, best, stopped = History([], [], []), {}, False
-    run = checkpoint and _identity(arguments, optimizer)
-    if checkpoint and (saved := load_checkpoint(checkpoint, run)):
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        history, best, stopped = History(**saved["history"]), saved["best"], saved["stopped"]
-
+    if checkpoint:
+        run = identify({**arguments, "optimizer": optimizer})
+        if saved := load_checkpoint(checkpoint, run):
+            model.load_state_dict(saved["model"])
+            optimizer.load_state_dict(saved["optimizer"])
+            history, best, stopped = History(**saved["history"]), saved["best"], saved["stopped"]
     device = train.x.device
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), _bar(epochs, progress) as bar:
         while len(history.loss) < epochs and not stopped:
             started = time.perf_counter()
             epoch = len(history.loss)
-            order = torch.randperm(len(train.y), generator=_seed_epoch(seed, epoch, device))
+            order = torch.randperm(len(train.y), generator=seed_epoch(seed, epoch, device))
             batches = order.to(device).split(batch_size)
             rates = [schedule((epoch + i / len(batches)) / epochs) for i in range(len(batches))]
             steps = zip(batches, rates, strict=True)
-            history.loss.append(_descend(model, train, steps, optimizer, loss, penalty, after_step))
+            history.loss.append(
+                _train_epoch(model, train, steps, optimizer, loss, penalty, after_step)
+            )
             history.seconds.append(time.perf_counter() - started)
             stopped = after_epoch is not None and after_epoch(model) in (True,)
             if validation is not None:
@@ -181,24 +182,7 @@ def fit(
     return Fitted(model.eval(), history)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed the global generators of Python, NumPy and PyTorch, on the CPU and on every GPU.
-
-    Args:
-        seed: an integer from 0 to 2**32 - 1.
-
-    >>> seed_everything(7)
-    >>> first = (random.random(), np.random.rand(), torch.rand(()).item())
-    >>> seed_everything(7)
-    >>> first == (random.random(), np.random.rand(), torch.rand(()).item())
-    True
-    """
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 (libraries that draw from the global state need it)
-    torch.manual_seed(seed)
-
-
-def _descend(model, train, steps, optimizer, loss, penalty, after_step) -> float:
+def _train_epoch(model, train, steps, optimizer, loss, penalty, after_step) -> float:
     """Take one step per (batch of indices, factor of the rate); return the mean loss."""
     model.train()
     total = torch.zeros((), device=train.x.device)
@@ -215,7 +199,7 @@ def _descend(model, train, steps, optimizer, loss, penalty, after_step) -> float
         for function in after_step:
             function(model)
         # The sum stays on the device: reading it at every step would make a GPU wait.
-        total += len(indices) * data_loss.detach()
+        total.add_(data_loss.detach(), alpha=len(indices))
     mean = total.item() / len(train.y)
     if not math.isfinite(mean):
         rate = optimizer.param_groups[0]["initial_lr"]
@@ -226,33 +210,12 @@ def _descend(model, train, steps, optimizer, loss, penalty, after_step) -> float
     return mean
 
 
-def _seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
-    """Seed what draws at random in an epoch (dropout); return a generator for shuffling.
-
-    Seeds that depend on the epoch alone leave no generator's state to be saved and restored.
-    """
-    shuffle, rest = (int(s) for s in np.random.SeedSequence((seed, epoch)).generate_state(2))
-    torch.default_generator.manual_seed(rest)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(rest)
-    return torch.Generator().manual_seed(shuffle)
-
-
 def _epochs_since_best(scores: list[float]) -> int:
     return len(scores) - 1 - scores.index(max(scores))
 
 
 def _snapshot(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def _identity(arguments: dict, optimizer: torch.optim.Optimizer) -> dict[str, str]:
-    """Describe what a run depends on: each argument that could change its result."""
-    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-    arguments = {**arguments, "optimizer": (type(optimizer), groups)}
-    run = {name: describe(value) for name, value in arguments.items()}
-    return {name: text for name, text in run.items() if name not in ("checkpoint", "progress")}
 
 
 def _check_arguments(model, train, epochs, batch_size, validation, patience) -> None:
