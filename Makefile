@@ -32,14 +32,12 @@ test: $(VENV)/.installed-test
 clean:
 	rm -rf $(VENV)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: WANTED := .
+$(VENV)/.installed-test: WANTED := .[test]
+$(VENV)/.installed $(VENV)/.installed-test: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'pruneedu needs Python 3.11 or newer, and "$(PYTHON)" is not that.' \
-			'Name one that is, for example: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12'; exit 1; }
+			'Name one that is, for example: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
-	touch $@
-
-$(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) --editable '.[test]'
+	$(PIP) --editable '$(WANTED)'
 	touch $@
