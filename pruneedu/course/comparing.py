@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pruneedu.course.exercises import Difference
-from pruneedu.course.plain import ModelState
+from pruneedu.course.plain import ModelState, Tool
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 
@@ -23,6 +23,12 @@ def difference(expected, got, where: str = "the result") -> Difference | None:
     if isinstance(expected, ModelState):
         expected = expected.state
         got = got.state if isinstance(got, ModelState) else got
+    if isinstance(expected, Tool):
+        return (
+            None
+            if isinstance(got, Tool) and got.name == expected.name
+            else Difference(where, f"the tool {expected.name}", _short(got))
+        )
     if not _same_kind(expected, got):
         return Difference(where, _kind(expected), _kind(got))
     if isinstance(expected, Tensor):
@@ -42,6 +48,23 @@ def difference(expected, got, where: str = "the result") -> Difference | None:
     return None if agree else Difference(where, repr(expected), _short(got))
 
 
+def alike(expected, got) -> bool:
+    """Whether two plain values have the same form: kinds, keys, lengths, shapes and dtypes.
+
+    >>> alike({"a": torch.zeros(2)}, {"a": torch.ones(2)}), alike([1.0], None)
+    (True, False)
+    """
+    if not _same_kind(expected, got):
+        return False
+    if isinstance(expected, Tensor):
+        return expected.shape == got.shape and expected.dtype == got.dtype
+    if isinstance(expected, dict):
+        return expected.keys() == got.keys() and all(alike(expected[k], got[k]) for k in expected)
+    if isinstance(expected, list | tuple):
+        return len(expected) == len(got) and all(map(alike, expected, got))
+    return True
+
+
 def _same_kind(expected, got) -> bool:
     if isinstance(expected, float):
         return type(got) in (int, float)
@@ -53,7 +76,9 @@ def _same_kind(expected, got) -> bool:
 def _tensor_difference(expected: Tensor, got: Tensor, where: str) -> Difference | None:
     if expected.shape != got.shape:
         return Difference(where, f"shape {tuple(expected.shape)}", f"shape {tuple(got.shape)}")
-    if expected.dtype != got.dtype and not (expected.is_floating_point() and got.is_floating_point()):
+    if expected.dtype != got.dtype and not (
+        expected.is_floating_point() and got.is_floating_point()
+    ):
         return Difference(where, f"a tensor of {expected.dtype}", f"a tensor of {got.dtype}")
     if expected.is_floating_point():
         agree = torch.isclose(got.double(), expected.double(), RELATIVE, ABSOLUTE, equal_nan=True)

@@ -50,7 +50,7 @@ class Mistake:
     says: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that a key can be cached
 class Exercise:
     """A function to write.
 
@@ -59,7 +59,8 @@ class Exercise:
     parts: the weight of each group of cases; properties carry their own weights.
     hints: three, each nearer to the answer.
     accept: (case, expected, got) -> Difference or None, for exercises with many right answers.
-    explain: (case, expected, got) -> a sentence that shows the first difference in the exercise's terms.
+    explain: (case, expected, got) -> a sentence that shows the difference in the exercise's own terms;
+    `got` has the form of `expected`.
     """
 
     reference: Callable
@@ -122,7 +123,8 @@ def lessons() -> dict[str, LessonRecord]:
     """
     from pruneedu.course import lessons as package
 
-    names = sorted(m.name for m in pkgutil.iter_modules(package.__path__))
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    names = sorted(name for name in modules if name.startswith("lesson_"))
     found = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
     return {module.LESSON.number: module.LESSON for module in found}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from pruneedu.course.comparing import difference
+from pruneedu.course.comparing import alike, difference
 from pruneedu.course.exercises import Case, Difference, Exercise, Mistake, Property
 from pruneedu.course.observing import observe
 from pruneedu.course.plain import NotPlainError, pack, unpack
@@ -143,7 +143,11 @@ def _held(exercise: Exercise, answers: Key, seen: list[dict]) -> tuple[tuple[str
     """For each part and each property: its text, its weight, whether it holds on all its cases."""
     wrong = _wrong(exercise, answers, seen)
     parts = [
-        (part, weight, all(w is None for w, c in zip(wrong, answers.cases, strict=True) if c.part == part))
+        (
+            part,
+            weight,
+            all(w is None for w, c in zip(wrong, answers.cases, strict=True) if c.part == part),
+        )
         for part, weight in exercise.parts.items()
     ]
     sent = [unpack(case) for case in answers.packed]
@@ -156,17 +160,22 @@ def _held(exercise: Exercise, answers: Key, seen: list[dict]) -> tuple[tuple[str
 
 def _points(exercise: Exercise, answers: Key, held: tuple) -> int:
     """Sum the weights that hold, once a part does that asks for a value and not only for an error."""
-    valued = {
-        c.part for c, e in zip(answers.cases, answers.expected, strict=True) if "result" in e
-    }
+    valued = {c.part for c, e in zip(answers.cases, answers.expected, strict=True) if "result" in e}
     earned = any(holds and text in valued for text, _, holds in held[: len(exercise.parts)])
     return sum(weight for _, weight, holds in held if holds) if earned else 0
 
 
 def _named(answers: Key, seen: list[dict]) -> Mistake | None:
-    """The known mistake that the answer equals on every case: same results, errors and side effects."""
+    """The known mistake that the answer equals on every case: same results, errors, side effects.
+
+    Cases that ask for an error count only for mistakes that show nowhere else: whether or not an answer
+    refuses bad input, its other mistake has a name.
+    """
     for mistake, made in answers.mistakes:
-        if all(_same(m, s) for m, s in zip(made, seen, strict=True)):
+        rows = list(zip(answers.expected, made, seen, strict=True))
+        valued = [row for row in rows if "result" in row[0]]
+        shows = any(not _same(expected, wrong) for expected, wrong, _ in valued)
+        if all(_same(wrong, got) for _, wrong, got in (valued if shows else rows)):
             return mistake
     return None
 
@@ -179,7 +188,9 @@ def _same(made: dict, seen: dict) -> bool:
 
 def _problem(exercise: Exercise, answers: Key, seen: list[dict], wrong: list) -> str:
     """The first wrong case, or else the first broken property, in one or two sentences."""
-    for case, expected, got, apart in zip(answers.cases, answers.expected, seen, wrong, strict=True):
+    for case, expected, got, apart in zip(
+        answers.cases, answers.expected, seen, wrong, strict=True
+    ):
         if apart is not None:
             return _describe(exercise, case, expected, got, apart)
     for prop in exercise.properties:
@@ -202,6 +213,6 @@ def _describe(exercise: Exercise, case: Case, expected: dict, seen: dict, apart:
     if "error" in expected:
         return f"Expected {expected['error']['type']}{note}; it returned a result instead."
     sentence = f"At {apart.where}: expected {apart.expected}, got {apart.got}{note}."
-    if exercise.explain and (more := exercise.explain(case, expected["result"], seen["result"])):
-        sentence += " " + more
+    if exercise.explain and alike(expected["result"], seen["result"]):
+        sentence += " " + exercise.explain(case, expected["result"], seen["result"])
     return sentence

@@ -41,8 +41,12 @@ def observe(function: Callable, case: bytes) -> bytes:
 
 def _after(sent: dict, live: dict) -> dict:
     """The arguments after the call; a tool stays the description that was sent."""
-    args = [s if isinstance(s, Tool) else a for s, a in zip(sent["args"], live["args"], strict=True)]
-    kwargs = {k: s if isinstance(s, Tool) else live["kwargs"].get(k) for k, s in sent["kwargs"].items()}
+    args = [
+        s if isinstance(s, Tool) else a for s, a in zip(sent["args"], live["args"], strict=True)
+    ]
+    kwargs = {
+        k: s if isinstance(s, Tool) else live["kwargs"].get(k) for k, s in sent["kwargs"].items()
+    }
     return {"args": args, "kwargs": kwargs}
 
 

@@ -118,7 +118,10 @@ def _describe(value, tensors: dict[str, Tensor], where: str, depth: int):
         return [
             "dict",
             [
-                [_describe(k, tensors, where, 1), _describe(v, tensors, f"{where}[{k!r}]", depth - 1)]
+                [
+                    _describe(k, tensors, where, 1),
+                    _describe(v, tensors, f"{where}[{k!r}]", depth - 1),
+                ]
                 for k, v in pairs
             ],
         ]
@@ -136,7 +139,9 @@ def _describe(value, tensors: dict[str, Tensor], where: str, depth: int):
             _describe(architecture, tensors, where, depth - 1),
             _describe(state, tensors, where, depth - 1),
         ]
-    hint = _HINTS.get(kind.__module__.split(".")[0], "return numbers, strings, lists, dicts, tensors")
+    hint = _HINTS.get(
+        kind.__module__.split(".")[0], "return numbers, strings, lists, dicts, tensors"
+    )
     raise NotPlainError(f"{where} is of type {_type_name(value)}, which is not plain data: {hint}")
 
 

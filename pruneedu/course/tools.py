@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneedu.pruning.criteria import magnitude, random
+from pruneedu.tensors import Scores, prunable
 
 
 def sgd_steps(
@@ -29,7 +30,12 @@ def sgd_steps(
     return model
 
 
-TOOLS = {"magnitude": magnitude, "random": random, "sgd_steps": sgd_steps}
+def signed(model: nn.Module) -> Scores:
+    """Score each weight by its value, sign and all: a dropped weight, now 0, is not the lowest."""
+    return {name: weight.detach().clone() for name, weight in prunable(model).items()}
+
+
+TOOLS = {"magnitude": magnitude, "random": random, "signed": signed, "sgd_steps": sgd_steps}
 
 
 def bind(name: str, **options) -> Callable:

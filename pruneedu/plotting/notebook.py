@@ -27,12 +27,12 @@ def show(figure: Figure) -> None:
     if get_ipython() is None:
         print(f"Figure: {figure.alt}")
         return
-    picture = base64.b64encode(_png(figure)).decode()
+    picture = base64.b64encode(png(figure)).decode()
     image = f'<img src="data:image/png;base64,{picture}" alt="{escape(figure.alt)}">'
     display({"text/html": image, "text/plain": f"Figure: {figure.alt}"}, raw=True)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     # Without the version of matplotlib in it, the same data give the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})

@@ -1,0 +1,62 @@
+"""pruneedu: a course you run, and the small library that it teaches.
+
+statistic → plan → rewrite → report, and every arrow is a value that can be printed:
+
+>>> import pruneedu as pe
+>>> model = pe.models.mlp(64, 32, 10)
+>>> scores = pe.magnitude(model)
+>>> masks = pe.keep_top(scores, sparsity=0.8)
+>>> pe.sparsity(masks)
+0.8
+>>> sparse = pe.apply_masks(model, masks)
+"""
+
+from pruneedu import data, models, plotting, regularization
+from pruneedu.data import load
+from pruneedu.evaluation import accuracy, evaluate, macro_f1
+from pruneedu.measuring import measure
+from pruneedu.pruning import (
+    apply_masks,
+    apply_masks_,
+    cubic,
+    iterative,
+    keep_top,
+    magnitude,
+    one_shot,
+    prune_iteratively,
+    random,
+)
+from pruneedu.seeds import seed_everything
+from pruneedu.tensors import Masks, Scores, per_layer, per_unit, prunable, sparsity
+from pruneedu.training import fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Masks",
+    "Scores",
+    "accuracy",
+    "apply_masks",
+    "apply_masks_",
+    "cubic",
+    "data",
+    "evaluate",
+    "fit",
+    "iterative",
+    "keep_top",
+    "load",
+    "macro_f1",
+    "magnitude",
+    "measure",
+    "models",
+    "one_shot",
+    "per_layer",
+    "per_unit",
+    "plotting",
+    "prunable",
+    "prune_iteratively",
+    "random",
+    "regularization",
+    "seed_everything",
+    "sparsity",
+]

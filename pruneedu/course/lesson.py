@@ -1,0 +1,163 @@
+"""What a notebook talks to: `lesson = Lesson("02")`, then check, hint, reveal, quiz, play."""
+
+import inspect
+import os
+from collections.abc import Callable
+from types import EllipsisType, SimpleNamespace
+
+from pruneedu.course import judging, progress
+from pruneedu.course.exercises import Exercise, Question, find, lessons
+from pruneedu.course.feedback import Feedback, feedback
+
+
+class CheckFailed(AssertionError):  # noqa: N818 - it reads as what happened
+    """Raised by a check that an answer does not pass; the feedback has been shown before."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"CheckFailed: {self}"]
+
+
+class Lesson:
+    """The helper of one lesson's notebook.
+
+    `yours` holds one function for each exercise: the learner's once its check passes, the library's
+    until then, so that whoever is stuck can go on.
+    """
+
+    def __init__(self, number: str):
+        """Open lesson `number`, such as "02"."""
+        if number not in lessons():
+            raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
+        self.record = lessons()[number]
+        self.yours = SimpleNamespace(**{e.name: e.reference for e in self.record.exercises})
+
+    def check(self, function: Callable) -> None:
+        """Check an answer on the exercise's cases and say what is right and what is not.
+
+        Errors: CheckFailed when it does not pass. An untouched exercise is no failure.
+        """
+        exercise = self._exercise(function)
+        verdict = judging.check(exercise, function)
+        if verdict.status == "not attempted":
+            where = (
+                f"Until it passes, `yours.{exercise.name}` is the library's own. `lesson.hint(\""
+            )
+            _display(feedback(verdict, f'{where}{exercise.name}")` gives a first hint.'))
+        elif verdict.status == "passed":
+            setattr(self.yours, exercise.name, function)
+            progress.update(exercise.name, passed=True)
+            _display(feedback(verdict))
+        else:
+            failures = progress.load(exercise.name)["failures"] + 1
+            progress.update(exercise.name, failures=failures)
+            _display(feedback(verdict, progress.next_hint(exercise)))
+            raise CheckFailed(
+                f"{exercise.name}: {verdict.right} of {verdict.cases} cases are right"
+            )
+
+    def hint(self, name: str) -> None:
+        """Show the next hint of an exercise."""
+        _display(Feedback("", (progress.next_hint(self._exercise(name)),)))
+
+    def source(self, name: str) -> None:
+        """Show the library's source of an exercise beside the learner's, once it passes or all hints are used."""
+        exercise = self._exercise(name)
+        record = progress.load(exercise.name)
+        if not record["passed"] and record["hints"] < len(exercise.hints):
+            wait = f"The library's `{name}` is shown once yours passes, or after the last hint."
+            _display(Feedback("", (wait,)))
+            return
+        _show_code(f"The library's {name}", inspect.getsource(exercise.reference))
+        mine = getattr(self.yours, name)
+        if mine is not exercise.reference:
+            _show_code(f"Your {name}", inspect.getsource(mine))
+
+    def reveal(self, guess, *answers) -> None:
+        """Show the answers once a guess stands: text, figures, anything that can be displayed."""
+        if isinstance(guess, EllipsisType):
+            ask = "Write your guess in the cell above, run it, then run this one again."
+            _display(Feedback("", (ask,)))
+            return
+        _display(Feedback("", (f"Your guess: **{guess}**",)))
+        for answer in answers:
+            _show(answer)
+
+    def quiz(self, name: str, answer=...) -> None:
+        """Ask a question of the quiz; with an answer ("a", "b", …), say why it is right or wrong."""
+        if name not in self.record.quiz:
+            known = ", ".join(self.record.quiz)
+            raise ValueError(
+                f"lesson {self.record.number} has no question {name!r}; it has {known}"
+            )
+        _display(Feedback(*_ask(self.record.quiz[name], answer)))
+
+    def play(self, render: Callable, **controls) -> None:
+        """Show `render(**state)`, a figure, with a control for each argument: see `course.widgets`."""
+        from pruneedu.course.widgets import play
+
+        play(render, **controls)
+
+    def budget(self, **full: int) -> tuple[int, ...]:
+        """Return the numbers as given, or about an eighth of each when `PRUNEEDU_QUICK=1` (for tests)."""
+        quick = os.environ.get("PRUNEEDU_QUICK") == "1"
+        return tuple(-(-n // 8) if quick else n for n in full.values())
+
+    def progress(self) -> None:
+        """Show what is done in the whole course."""
+        print(progress.show())
+
+    def _exercise(self, function: Callable | str) -> Exercise:
+        name = function if isinstance(function, str) else getattr(function, "__name__", "?")
+        lesson, exercise = find(name)
+        if lesson is not self.record:
+            raise ValueError(f"{name} is an exercise of lesson {lesson.number}, not of this one")
+        return exercise
+
+
+def _ask(question: Question, answer) -> tuple[str, tuple[str, ...]]:
+    letters = dict(zip("abcdefgh", question.choices, strict=False))
+    lines = [f"**{question.text}**", *(f"{key}) {choice.text}" for key, choice in letters.items())]
+    if isinstance(answer, EllipsisType):
+        return "", (*lines, 'Put a letter in place of `...`, such as `"a"`, and run the cell.')
+    if answer not in letters:
+        raise ValueError(f"the answer {answer!r} is none of {', '.join(letters)}")
+    chosen = letters[answer]
+    verdict = "Right" if chosen.right else "Not this one"
+    return "passed" if chosen.right else "failed", (*lines, f"{answer}) {verdict}. {chosen.reason}")
+
+
+def _show(answer) -> None:
+    from matplotlib.figure import Figure
+
+    from pruneedu.plotting import show
+
+    if isinstance(answer, Figure):
+        show(answer)
+    else:
+        _display(Feedback("", (answer,)) if isinstance(answer, str) else answer)
+
+
+def _show_code(title: str, source: str) -> None:
+    from IPython.display import Code, Markdown, display
+
+    if _in_notebook():
+        display(Markdown(f"**{title}**"), Code(source, language="python"))
+    else:
+        print(f"{title}\n\n{source}")
+
+
+def _display(item) -> None:
+    if _in_notebook():
+        from IPython.display import display
+
+        display(item)
+    else:
+        print(item)
+
+
+def _in_notebook() -> bool:
+    """Whether an IPython kernel runs this; it cannot be so if IPython was never imported."""
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

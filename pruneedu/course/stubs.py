@@ -1,0 +1,93 @@
+"""From one function to two cells: its solution, and the stub that a learner fills in."""
+
+import ast
+import inspect
+import symtable
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+
+
+def solution(function: Callable) -> str:
+    """Return a cell with the function's source, its private helpers, and the imports they need."""
+    source = "\n\n\n".join(inspect.getsource(f).rstrip() for f in (function, *helpers(function)))
+    kept = [line for line in source.splitlines() if line.strip() not in (BEGIN, END)]
+    return imports(function, source) + "\n".join(kept)
+
+
+def helpers(function: Callable) -> list[Callable]:
+    """Return the private functions of its module that a function needs: they belong to the answer.
+
+    Checks of arguments (`_check_…`) do not: an answer imports them.
+    """
+    module = sys.modules[function.__module__]
+    found: dict[str, Callable] = {}
+    todo = [function]
+    while todo:
+        for name in sorted(free_names(inspect.getsource(todo.pop()))):
+            helper = getattr(module, name, None)
+            private = name.startswith("_") and not name.startswith("_check")
+            if private and inspect.isfunction(helper) and name not in found:
+                found[name] = helper
+                todo.append(helper)
+    return sorted(found.values(), key=lambda f: f.__code__.co_firstlineno)
+
+
+def stub(function: Callable) -> str:
+    """Return a cell with the signature and the docstring, and an error in place of the body.
+
+    Where the source marks `### BEGIN SOLUTION` … `### END SOLUTION`, only what is between is cut.
+    """
+    source = inspect.getsource(function)
+    lines, node = source.splitlines(), ast.parse(source).body[0]
+    hole = f'    raise NotImplementedError("{function.__name__}: write your answer here")'
+    marks = [i for i, line in enumerate(lines) if line.strip() in (BEGIN, END)]
+    first, last = marks or (node.body[0].end_lineno, len(lines) - 1)
+    text = "\n".join([*lines[:first], hole, *lines[last + 1 :]])
+    return imports(function, text) + text
+
+
+def imports(function: Callable, source: str) -> str:
+    """Return the import lines for the names that `source` takes from the function's module."""
+    module = sys.modules[function.__module__]
+    plain, chosen = set(), {}
+    for name in sorted(free_names(source)):
+        value = getattr(module, name, None)
+        if isinstance(value, ModuleType):
+            alias = "" if value.__name__ == name else f" as {name}"
+            plain.add(f"import {value.__name__}{alias}")
+        elif hasattr(module, name):
+            chosen.setdefault(_home(value, name, module), []).append(name)
+    lines = [
+        *sorted(plain),
+        *(f"from {m} import {', '.join(n)}" for m, n in sorted(chosen.items())),
+    ]
+    return "\n".join(lines) + "\n\n\n" if lines else ""
+
+
+def free_names(source: str) -> set[str]:
+    """Return the names that a piece of source reads and does not bind inside its functions.
+
+    >>> sorted(free_names("def f(a, b=C):\\n    d = a\\n    return g(d)"))
+    ['C', 'g']
+    """
+    table = symtable.symtable(source, "cell", "exec")
+    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    bound |= {s.get_name() for s in table.get_symbols() if s.is_namespace()}
+    return {n for n in _globals(table) if n not in bound}
+
+
+def _globals(table: symtable.SymbolTable) -> set[str]:
+    top = table.get_type() == "module"
+    read = {
+        s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())
+    }
+    return read.union(*(_globals(child) for child in table.get_children()))
+
+
+def _home(value, name: str, module: ModuleType) -> str:
+    """The module to import a name from: where it is defined, if it can be had there."""
+    home = getattr(value, "__module__", None)
+    return home if home and hasattr(sys.modules.get(home), name) else module.__name__

@@ -1,0 +1,51 @@
+"""`pruneedu check 02`: the checks of a learner's notebook, in the terminal."""
+
+from pathlib import Path
+
+from pruneedu.course import judging
+from pruneedu.course.exercises import Exercise, lessons
+from pruneedu.course.feedback import Feedback, feedback
+from pruneedu.course.notebooks import answer, code_cells, statements
+
+
+def check_lesson(number: str, folder: Path) -> int:
+    """Check every exercise of a learner's notebook and print the same feedback as the notebook.
+
+    Arguments: number, such as "02"; folder, where the learner's notebooks are.
+    Returns: 0 when all exercises pass, else 1.
+    Errors: ValueError for an unknown lesson; FileNotFoundError when its notebook is not there.
+
+    The answers run in this process, as they would in the learner's notebook.
+    """
+    if number not in lessons():
+        raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
+    record = lessons()[number]
+    path = Path(folder) / f"{record.number}_{record.slug}.ipynb"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is not there: `pruneedu start {folder}` copies the lessons"
+        )
+    body, notes = statements(code_cells(path.read_text(encoding="utf-8")))
+    open_ones = {e.name: e for lesson in lessons().values() for e in lesson.exercises}
+    print(f"Lesson {record.number}, {record.title}: {path}")
+    print("".join(f"  {note}\n" for note in notes), end="")
+    passed = [_check(exercise, body, open_ones) for exercise in record.exercises]
+    return int(not all(passed))
+
+
+def _check(exercise: Exercise, body: list, open_ones: dict) -> bool:
+    found = answer(body, exercise, open_ones)
+    if not found.source:
+        said = found.note or f"**{exercise.name}**: not attempted yet."
+        print(Feedback("not attempted", (said,)))
+        return False
+    space: dict = {"__name__": "__main__"}
+    try:
+        exec(compile(found.source, f"<{exercise.name}>", "exec"), space)
+    except Exception as error:
+        said = f"**{exercise.name}**: what it needs cannot run: {type(error).__name__}: {error}"
+        print(Feedback("failed", (said,)))
+        return False
+    verdict = judging.check(exercise, space[exercise.name])
+    print(feedback(verdict))
+    return verdict.status == "passed"
