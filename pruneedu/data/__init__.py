@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pruneedu.data import originals
+from pruneedu.data import generated, originals
+from pruneedu.data.folders import locate
 
 __all__ = ["Dataset", "Split", "found", "load"]
 
@@ -20,7 +21,7 @@ class Split(NamedTuple):
     y: Tensor
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Three disjoint splits. Every choice is made on validation; test is read once."""
 
@@ -50,18 +51,20 @@ def load(name: str, device: str | torch.device = "cpu") -> Dataset:
     name           x                         train  validation    test
     =============  =======================  ======  ==========  ======
     digits         [N, 1, 8, 8]              1,197         300     300
+    mnist1d        [N, 40]                   3,200         800   1,000
     fashion-mini   [N, 1, 28, 28]           10,000       2,000   2,000
     mnist          [N, 1, 28, 28]           55,000       5,000  10,000
     fashion-mnist  [N, 1, 28, 28]           55,000       5,000  10,000
+    cifar10        [N, 3, 32, 32]           45,000       5,000  10,000
     =============  =======================  ======  ==========  ======
 
-    `digits` and `fashion-mini` are always there. The others are read from the folder that the
-    environment variable PRUNEEDU_DATA names (never written), then from the user's cache, and are
-    downloaded into that cache when both lack them.
+    `digits`, `mnist1d` and `fashion-mini` need no network. The others are read from the folder that
+    the environment variable PRUNEEDU_DATA names (never written), else from the user's cache, and
+    are downloaded into that cache when both lack them.
 
     Raises:
         ValueError: the name is unknown, or a file is not the original (its MD5 sum differs).
-        FileNotFoundError: a file is missing and cannot be downloaded.
+        FileNotFoundError: PRUNEEDU_DATA is no folder, or a file is missing and no mirror gives it.
 
     >>> data = load("digits")
     >>> data
@@ -81,11 +84,22 @@ def found() -> dict[str, str]:
 
     Only the presence of the files is checked; `load` checks their content.
 
+    Raises:
+        FileNotFoundError: PRUNEEDU_DATA names something that is not a folder.
+
     >>> found()["digits"]
     'scikit-learn'
     """
-    places = {name: originals.place(name) for name in originals.FILES}
-    return {"digits": "scikit-learn"} | {name: str(at) for name, at in places.items() if at}
+    signals = generated.mnist1d_path()
+    places = {
+        "digits": "scikit-learn",
+        "mnist1d": str(signals) if signals.is_file() else "generated when first loaded",
+    }
+    for name, files in originals.FILES.items():
+        paths = [locate(file) for file in files]
+        if all(paths):
+            places[name] = str(paths[0].parent)
+    return places
 
 
 def _on_device(split: Split, device: str | torch.device) -> Split:
@@ -107,6 +121,16 @@ def _digits() -> tuple[Split, Split, Split]:
     return tuple(Split(x[part], y[part]) for part in parts)
 
 
+def _mnist1d() -> tuple[Split, Split, Split]:
+    made = generated.mnist1d()
+    x, y = made["x"], made["y"]
+    return (
+        Split(x[:-800], y[:-800]),
+        Split(x[-800:], y[-800:]),
+        Split(made["x_test"], made["y_test"]),
+    )
+
+
 def _original(name: str, validation: int) -> tuple[Split, Split, Split]:
     """Hold out the last `validation` images of the original training set."""
     (x, y), test = originals.read(name)
@@ -122,12 +146,21 @@ _CLOTHES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
+_CIFAR = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 _Reader = Callable[[], tuple[Split, Split, Split]]
 _SETS: dict[str, tuple[_Reader, tuple[str, ...], str]] = {
     "digits": (
         _digits,
         _NUMERALS,
         "1,797 handwritten digits, 8x8 pixels, from scikit-learn (UCI, Alpaydin and Kaynak 1998).",
+    ),
+    "mnist1d": (
+        _mnist1d,
+        _NUMERALS,
+        "5,000 generated signals of 40 numbers, ten shapes of digits (Greydanus and Kobak 2024).",
     ),
     "fashion-mini": (
         partial(_original, "fashion-mini", 2_000),
@@ -143,5 +176,10 @@ _SETS: dict[str, tuple[_Reader, tuple[str, ...], str]] = {
         partial(_original, "fashion-mnist", 5_000),
         _CLOTHES,
         "70,000 photographs of clothes, 28x28 pixels (Xiao, Rasul and Vollgraf 2017).",
+    ),
+    "cifar10": (
+        partial(_original, "cifar10", 5_000),
+        _CIFAR,
+        "60,000 colour photographs of things and animals, 32x32 pixels (Krizhevsky 2009).",
     ),
 }

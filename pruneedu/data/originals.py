@@ -1,13 +1,19 @@
-"""Published files: where they lie, whether they are the originals, and what they hold."""
+"""Published files: whether they are the originals, and what they hold."""
 
 import gzip
 import hashlib
-import os
+import io
+import pickle
 import struct
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from pruneedu.data.download import download
+from pruneedu.data.folders import locate
 
 _IDX = (
     *("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -42,52 +48,26 @@ FILES = {
         "bef4ecab320f06d8554ea6380940ec79",
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
+    "cifar10": {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
 }
+Examples = tuple[Tensor, Tensor]
 
 
-def folders() -> list[Path]:
-    """Return the folders that are searched: PRUNEEDU_DATA, the user's cache, the package.
-
-    Raises:
-        FileNotFoundError: PRUNEEDU_DATA names something that is not a folder.
-    """
-    given = os.environ.get("PRUNEEDU_DATA")
-    if given and not Path(given).expanduser().is_dir():
-        raise FileNotFoundError(
-            f"PRUNEEDU_DATA is {given!r}, which is not a folder: "
-            "correct the variable, or unset it to use the cache alone."
-        )
-    return [*([Path(given).expanduser()] if given else []), cache(), Path(__file__).parent]
-
-
-def cache() -> Path:
-    """Return the user's cache folder of data, which may not exist yet."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("pruneedu", appauthor=False) / "data"
-
-
-def locate(file: str) -> Path | None:
-    """Return the path of `file` ("MNIST/raw/…") in the first folder that has it."""
-    return next((at / file for at in folders() if (at / file).is_file()), None)
-
-
-def place(name: str) -> Path | None:
-    """Return the folder of the first file of the set `name`, if all its files are here."""
-    paths = [locate(file) for file in FILES[name]]
-    return paths[0].parent if all(paths) else None
-
-
-def read(name: str) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return ((x, y) of training, (x, y) of test) as uint8, from files whose sums are checked.
+def read(name: str) -> tuple[Examples, Examples]:
+    """Return the training set and the test set of `name`, each as (x [N, C, H, W], y [N]), uint8.
 
     Raises:
         ValueError: a file is not the original.
         FileNotFoundError: a file is missing and cannot be downloaded.
     """
-    contents = [_checked(file, md5) for file, md5 in FILES[name].items()]
-    x, y, test_x, test_y = (idx(gzip.decompress(content)) for content in contents)
-    return (x[:, None], y), (test_x[:, None], test_y)
+    files = FILES[name]
+    missing = {file: md5 for file, md5 in files.items() if locate(file) is None}
+    if missing and name == "fashion-mini":
+        raise FileNotFoundError(f"pruneedu lacks its own {', '.join(missing)}: install it again.")
+    if missing:
+        download(name, missing)
+    contents = [_checked(locate(file), md5) for file, md5 in files.items()]
+    return _cifar(*contents) if name == "cifar10" else _mnist(contents)
 
 
 def idx(content: bytes) -> Tensor:
@@ -101,18 +81,46 @@ def idx(content: bytes) -> Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start).view(shape)
 
 
-def _checked(file: str, md5: str) -> bytes:
-    path = locate(file)
-    if path is None:
-        raise FileNotFoundError(
-            f"{file} is in none of {', '.join(map(str, folders()))}: set PRUNEEDU_DATA to a folder "
-            "that holds it."
-        )
+def _checked(path: Path, md5: str) -> bytes:
     content = path.read_bytes()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
+    actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if actual != md5:
         raise ValueError(
-            f"{path} is damaged ({len(content):,} bytes with MD5 sum {found}, expected {md5}): "
-            "replace it with the original, or delete it to have it downloaded again."
+            f"{path} is damaged ({len(content):,} bytes with MD5 sum {actual}, expected {md5}): "
+            "replace it with the original, or delete it and load again."
         )
     return content
+
+
+def _mnist(contents: Sequence[bytes]) -> tuple[Examples, Examples]:
+    x, y, test_x, test_y = (idx(gzip.decompress(content)) for content in contents)
+    return (x[:, None], y), (test_x[:, None], test_y)
+
+
+def _cifar(archive: bytes) -> tuple[Examples, Examples]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        batches = [
+            _ArraysOnly(tar.extractfile(f"cifar-10-batches-py/{batch}"), encoding="latin1").load()
+            for batch in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
+        ]
+    xs = [torch.from_numpy(batch["data"]).view(-1, 3, 32, 32) for batch in batches]
+    ys = [torch.tensor(batch["labels"], dtype=torch.uint8) for batch in batches]
+    return (torch.cat(xs[:5]), torch.cat(ys[:5])), (xs[5], ys[5])
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """CIFAR-10 is published as pickles, which could name any function: only arrays are made."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Return NumPy's own constructors, and refuse any other name."""
+        import numpy as np
+
+        rebuild = np.empty(0).__reduce__()[0]
+        known = {
+            ("numpy.core.multiarray", "_reconstruct"): rebuild,
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+        }
+        if (module, name) not in known:
+            raise ValueError(f"CIFAR-10 needs arrays alone, and found {module}.{name}.")
+        return known[module, name]
