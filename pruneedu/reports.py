@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, field
+from math import inf, sqrt
+from typing import NamedTuple
 
 from pruneedu.tables import Table, as_html, as_text
-from pruneedu.timing import Spread
+from pruneedu.timing import SpeedUp, Spread
 
 _THEORETICAL, _MEASURED, _QUALITY = "Theoretical", "Measured", "Quality"
-_Value = int | float | Spread
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,18 @@ class Report:
     def versus(self, other: Report) -> Comparison:
         """Set this report beside the one it is compared with, usually that of the dense model.
 
-        Two latencies here were measured one after the other; where their quartile ranges
-        overlap, the gain is reported as none. `compare_latency` times two models in turn.
+        The latencies were measured one after the other, so a machine that slowed down between
+        the two can look like a gain, although none is reported where the quartile ranges
+        overlap. `compare` and `compare_latency` time two models in turn.
 
         Raises:
             ValueError: measured at another batch size, on another device, or on other data.
         """
-        for field in ("device", "batch", "examples"):
-            mine, theirs = getattr(self, field), getattr(other, field)
+        for name in ("device", "batch", "examples"):
+            mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(
-                    f"{self.name} has {field} {mine} and {other.name} has {field} {theirs}; "
+                    f"{self.name} has {name} {mine} and {other.name} has {name} {theirs}; "
                     "expected the same: measure both with one example, data and machine"
                 )
         return Comparison(before=other, after=self)
@@ -64,22 +65,25 @@ class Report:
         return as_html(self._table())
 
     def _table(self) -> Table:
-        rows = [
-            (group, (label, _show(value, self.examples))) for group, label, value in _rows(self)
-        ]
+        rows = [(row.group, (row.label, row.shown)) for row in _rows(self)]
         return Table(f"{self.name} on {self.device}", ("", self.name), rows, [_note(self)])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports side by side; `before` is the one compared with."""
+    """Two reports side by side; `before` is the one compared with.
+
+    `speedups` holds the two models' timings in turn, by batch size, where there are any. Without
+    them a latency's gain is judged by the two reports: none where their quartile ranges overlap.
+    """
 
     before: Report
     after: Report
+    speedups: dict[int, SpeedUp] = field(default_factory=dict)
 
     def gains(self) -> dict[str, float | None]:
         """Return before / after by row; None for a latency whose change is within the noise."""
-        return {label: _factor(*pair) for group, label, *pair in self._pairs() if group != _QUALITY}
+        return {old.label: self._factor(old, new) for old, new in self._pairs() if not old.quality}
 
     def __str__(self) -> str:
         """Return the comparison as aligned text."""
@@ -88,32 +92,59 @@ class Comparison:
     def _repr_html_(self) -> str:
         return as_html(self._table())
 
-    def _pairs(self) -> list[tuple[str, str, _Value, _Value]]:
-        pairs = zip(_rows(self.before), _rows(self.after), strict=True)
-        return [(*old, new) for old, (_, _, new) in pairs]
+    def _pairs(self) -> list[tuple[_Row, _Row]]:
+        return list(zip(_rows(self.before), _rows(self.after), strict=True))
+
+    def _factor(self, old: _Row, new: _Row) -> float | None:
+        if isinstance(old.value, Spread):
+            speedup = self.speedups.get(old.batch)
+            if speedup is not None:
+                return None if speedup.within_noise else speedup.ratio.median
+            return None if old.value.overlaps(new.value) else old.value.median / new.value.median
+        if old.value == new.value:
+            return 1.0
+        return old.value / new.value if new.value else inf
+
+    def _gain(self, old: _Row, new: _Row) -> str:
+        if old.quality:
+            return f"{100 * (new.value - old.value):+.2f} points"
+        factor = self._factor(old, new)
+        if factor is None or factor == 1:
+            return "none"
+        better, worse = ("faster", "slower") if old.batch else ("smaller", "larger")
+        return f"{factor:.2f}× {better}" if factor > 1 else f"{1 / factor:.2f}× {worse}"
 
     def _table(self) -> Table:
-        before, after = self.before, self.after
-        rows = []
-        for group, label, old, new in self._pairs():
-            gain = _points(old, new) if group == _QUALITY else _gain(label, _factor(old, new))
-            cells = (label, _show(old, before.examples), _show(new, after.examples), gain)
-            rows.append((group, cells))
-        names = (before.name, after.name)
-        if before.name == after.name:
-            names = ("before", "after")
-        notes = [
-            _note(before, after),
-            "A latency's gain is none where the quartiles of the two overlap; "
-            "compare_latency times two models in turn.",
+        names = (self.before.name, self.after.name)
+        rows = [
+            (old.group, (old.label, old.shown, new.shown, self._gain(old, new)))
+            for old, new in self._pairs()
         ]
+        noise = "A latency's gain is none where the quartiles of the two overlap."
+        if self.speedups:
+            noise = "The two were timed in turn; no gain where the ratio's quartiles hold 1."
         return Table(
-            f"{names[1]} versus {names[0]} on {after.device}", ("", *names, "gain"), rows, notes
+            f"{names[1]} versus {names[0]} on {self.after.device}",
+            ("", *names, "gain"),
+            rows,
+            [_note(self.before, self.after), noise],
         )
 
 
-def _rows(report: Report) -> list[tuple[str, str, _Value]]:
-    rows = [
+class _Row(NamedTuple):
+    group: str
+    label: str
+    value: int | float | Spread
+    shown: str
+    batch: int = 0  # of a latency
+
+    @property
+    def quality(self) -> bool:
+        return self.group == _QUALITY
+
+
+def _rows(report: Report) -> list[_Row]:
+    counts = [
         (_THEORETICAL, "parameters", report.parameters),
         (_THEORETICAL, "nonzero parameters", report.nonzeros),
         (_THEORETICAL, "bytes packed (nonzeros and positions)", report.packed_bytes),
@@ -123,42 +154,25 @@ def _rows(report: Report) -> list[tuple[str, str, _Value]]:
         (_MEASURED, "bytes on disk, deflated", report.deflated_bytes),
         (_MEASURED, f"peak bytes of a pass, batch {report.batch}", report.peak_bytes),
     ]
-    for batch, spread in report.latency.items():
-        rows.append((_MEASURED, f"ms per pass, batch {batch}: median (quartiles)", spread))
-    if report.accuracy is not None:
-        rows.append(
-            (_QUALITY, f"accuracy on {report.examples:,} (± standard error)", report.accuracy)
-        )
-        rows.append((_QUALITY, "macro F1", report.macro_f1))
-    return rows
+    rows = [_Row(*count, shown=f"{count[-1]:,}") for count in counts]
+    rows += [_latency_row(batch, spread) for batch, spread in report.latency.items()]
+    return rows + ([] if report.accuracy is None else _quality_rows(report))
 
 
-def _show(value: _Value, examples: int) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, Spread):
-        low, median, high = (f"{1e3 * part:.3g}" for part in (value.low, value.median, value.high))
-        return f"{median} ({low} to {high})"
-    return f"{100 * value:.2f} % ± {100 * sqrt(value * (1 - value) / examples):.2f}"
+def _latency_row(batch: int, spread: Spread) -> _Row:
+    low, median, high = (f"{1e3 * part:.3g}" for part in (spread.low, spread.median, spread.high))
+    label = f"ms per pass, batch {batch}: median (quartiles)"
+    return _Row(_MEASURED, label, spread, f"{median} ({low} to {high})", batch)
 
 
-def _factor(old: int | Spread, new: int | Spread) -> float | None:
-    if isinstance(old, Spread):
-        return None if old.overlaps(new) else old.median / new.median
-    if old == new:
-        return 1.0
-    return old / new if new else float("inf")
-
-
-def _gain(label: str, factor: float | None) -> str:
-    if factor is None or factor == 1:
-        return "none"
-    less, more = ("faster", "slower") if label.startswith("ms ") else ("less", "more")
-    return f"{factor:.2f}× {less}" if factor > 1 else f"{1 / factor:.2f}× {more}"
-
-
-def _points(old: float, new: float) -> str:
-    return "none" if old == new else f"{100 * (new - old):+.2f} points"
+def _quality_rows(report: Report) -> list[_Row]:
+    right, f1 = report.accuracy, report.macro_f1
+    error = sqrt(right * (1 - right) / report.examples)
+    label = f"accuracy on {report.examples:,} (± standard error)"
+    return [
+        _Row(_QUALITY, label, right, f"{100 * right:.2f} % ± {100 * error:.2f}"),
+        _Row(_QUALITY, "macro F1", f1, f"{100 * f1:.2f} %"),
+    ]
 
 
 def _note(*reports: Report) -> str:

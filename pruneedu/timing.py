@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from pruneedu.evaluation import eval_mode
 
-_WARM_UP = 5
+_WARM_UP = 5  # passes
+_SHORTEST = 1e-3  # seconds that one timing lasts, so that the clock's own cost is lost in it
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ def latency(model: nn.Module, example: Tensor, repeats: int = 30) -> Spread:
     Args:
         model: on the device of the example.
         example: a batch [N, …].
-        repeats: passes that are timed, one by one; CUDA is synchronised around each.
+        repeats: timings; each takes as many passes as fill a millisecond, one at least. CUDA is
+            synchronised around each.
 
     Returns:
-        Median and quartiles of the `repeats` timings, in seconds.
+        Median and quartiles of the timings, in seconds per pass.
 
     Raises:
         ValueError: fewer than 4 repeats.
@@ -91,9 +93,8 @@ def latency(model: nn.Module, example: Tensor, repeats: int = 30) -> Spread:
     """
     _check_repeats(repeats)
     with eval_mode(model), torch.no_grad():
-        for _ in range(_WARM_UP):
-            model(example)
-        return Spread.of([_seconds(model, example) for _ in range(repeats)])
+        passes = _warm_up(model, example)
+        return Spread.of([_seconds(model, example, passes) for _ in range(repeats)])
 
 
 def compare_latency(
@@ -110,7 +111,7 @@ def compare_latency(
         before: the model compared with.
         after: the model that should be faster.
         example: a batch [N, …] that both accept, on their device.
-        repeats: timed passes of each model.
+        repeats: timings of each model, as for :func:`latency`.
 
     Returns:
         The median ratio with its quartiles; above 1, `after` is faster.
@@ -124,19 +125,26 @@ def compare_latency(
     """
     _check_repeats(repeats)
     with eval_mode(before), eval_mode(after), torch.no_grad():
-        for _ in range(_WARM_UP):
-            before(example)
-            after(example)
-        pairs = [(_seconds(before, example), _seconds(after, example)) for _ in range(repeats)]
-    return SpeedUp(Spread.of([old / new for old, new in pairs]))
+        old, new = _warm_up(before, example), _warm_up(after, example)
+        ratios = [
+            _seconds(before, example, old) / _seconds(after, example, new) for _ in range(repeats)
+        ]
+    return SpeedUp(Spread.of(ratios))
 
 
-def _seconds(model: nn.Module, example: Tensor) -> float:
+def _warm_up(model: nn.Module, example: Tensor) -> int:
+    for _ in range(_WARM_UP):
+        model(example)
+    return max(1, round(_SHORTEST / _seconds(model, example, passes=1)))
+
+
+def _seconds(model: nn.Module, example: Tensor, passes: int) -> float:
     _synchronise(example)
     start = time.perf_counter()
-    model(example)
+    for _ in range(passes):
+        model(example)
     _synchronise(example)
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / passes
 
 
 def _synchronise(example: Tensor) -> None:
