@@ -1,21 +1,30 @@
 """Read answers out of a notebook: a learner's definitions with what they depend on, and no more."""
 
 import ast
+import inspect
 import json
+import re
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 
 from pruneedu.course.exercises import Exercise
 from pruneedu.course.stubs import free_names, stub
 
-MAX_CELLS, MAX_SOURCE = 2_000, 2_000_000
+# CPython parses some lines in quadratic time, so a cell has a limit of its own.
+MAX_CELLS, MAX_SOURCE, MAX_CELL = 2_000, 500_000, 50_000
+_COMMAND = re.compile(r"(?m)^([ \t]*)(?:(\w+[ \t]*=)[ \t]*)?(?:[!%?].*|[\w.]+\?\??[ \t]*)$")
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a notebook holds for one exercise.
 
-    source: the definition and what it depends on, or "" when there is none; note: a sentence for the
-    learner about how it was found; similar: names near the exercise's, when it was not found.
+    source: the definition and what it depends on, or "" when there is none; note: a sentence for
+    the learner about how it was found, or about a name near the exercise's when it was not.
     """
 
     source: str
@@ -58,8 +67,11 @@ def statements(sources: list[str]) -> tuple[list[ast.stmt], list[str]]:
     """
     found, notes = [], []
     for number, source in enumerate(sources, 1):
+        if len(source) > MAX_CELL:
+            notes.append(f"code cell {number} is longer than {MAX_CELL:,} characters")
+            continue
         try:
-            found += ast.parse(_python(source)).body
+            found += _parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None)
             notes.append(
@@ -74,52 +86,57 @@ def answer(body: list[ast.stmt], exercise: Exercise, open_ones: dict[str, Exerci
     Of several definitions the last that is not the untouched stub counts. Names that it needs are
     followed to the statements that bind them; an exercise left open is replaced by the library's.
     """
-    mine = [s for s in body if _binds(s) == {exercise.name} and isinstance(s, ast.FunctionDef)]
+    functions = [s for s in body if isinstance(s, ast.FunctionDef)]
+    mine = [s for s in functions if s.name == exercise.name]
     if not mine:
-        return Answer("", f"There is no function named `{exercise.name}` in the notebook.")
+        near = get_close_matches(exercise.name, [s.name[:80] for s in functions[:MAX_CELLS]], 1)
+        rename = f" There is `{near[0]}`: is it the one?" if near else ""
+        return Answer("", f"There is no function named `{exercise.name}` in the notebook.{rename}")
     touched = [s for s in mine if not is_stub(s, exercise)]
     if not touched:
         return Answer("", untouched=True)
-    note = (
-        f"`{exercise.name}` is defined {len(mine)} times; the last one counts."
-        if len(mine) > 1
-        else ""
-    )
-    return Answer(_with_dependencies(touched[-1], body, open_ones), note)
+    many = f"`{exercise.name}` is defined {len(mine)} times; the last one counts."
+    return Answer(_with_dependencies(touched[-1], body, open_ones), many if len(mine) > 1 else "")
 
 
 def is_stub(node: ast.stmt, exercise: Exercise) -> bool:
-    """Whether a definition is the exercise's untouched stub, whatever its docstring."""
-    untouched = ast.parse(stub(exercise.reference)).body[-1]
-    return _bare(node) == _bare(untouched)
+    """Whether a statement is the exercise's untouched stub, whatever its docstring."""
+    return isinstance(node, ast.FunctionDef) and _bare(node) == _untouched(exercise.reference)
 
 
 def is_copy(source: str, exercise: Exercise) -> bool:
     """Whether an answer is the reference's own source, but for docstrings and layout."""
-    import inspect
-
     reference = _bare(ast.parse(inspect.getsource(exercise.reference)).body[0])
-    return any(_bare(node) == reference for node in ast.parse(source).body)
+    functions = [s for s in ast.parse(source).body if isinstance(s, ast.FunctionDef)]
+    return any(_bare(node) == reference for node in functions)
+
+
+@cache
+def _untouched(reference: Callable) -> str:
+    return _bare(ast.parse(stub(reference)).body[-1])
 
 
 def _with_dependencies(node: ast.stmt, body: list[ast.stmt], open_ones: dict[str, Exercise]) -> str:
     """The definition after the statements that bind what it needs, in the notebook's order."""
-    chosen, todo, seen = {id(node): node}, [node], set()
-    replaced = []
+    bound = defaultdict(list)
+    for statement in body:
+        for name in _binds(statement):
+            bound[name].append(statement)
+    chosen, todo, seen, replaced = {id(node)}, [node], set(), []
     while todo:
         for name in sorted(free_names(ast.unparse(todo.pop())) - seen):
             seen.add(name)
-            binders = [s for s in body if name in _binds(s) and s is not node]
-            if name in open_ones and all(is_stub(s, open_ones[name]) for s in binders) and binders:
+            binders = [s for s in bound[name] if s is not node]
+            if name in open_ones and binders and all(is_stub(s, open_ones[name]) for s in binders):
                 replaced.append(f"from {open_ones[name].reference.__module__} import {name}")
                 continue
             if binders and isinstance(binders[-1], ast.FunctionDef | ast.ClassDef):
                 binders = binders[-1:]
             fresh = [s for s in binders if id(s) not in chosen]
-            chosen.update((id(s), s) for s in fresh)
+            chosen.update(map(id, fresh))
             todo += fresh
-    stars = [s for s in body if isinstance(s, ast.ImportFrom) and s.names[0].name == "*"]
-    kept = stars + [s for s in body if id(s) in chosen and s is not node and s not in stars]
+    chosen.update(id(s) for s in body if isinstance(s, ast.ImportFrom) and s.names[0].name == "*")
+    kept = [s for s in body if id(s) in chosen and s is not node]
     return "\n".join([*replaced, *(ast.unparse(s) for s in [*kept, node])])
 
 
@@ -129,9 +146,15 @@ def _binds(node: ast.stmt) -> set[str]:
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {(a.asname or a.name).split(".")[0] for a in node.names}
-    inner = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    defined = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-    return {n.id for n in inner} | {n.name for n in defined}
+    names = set()
+    for inner in ast.walk(node):  # a loop, a `try`, an assignment
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            names.add(inner.id)
+        elif isinstance(inner, ast.FunctionDef | ast.ClassDef):
+            names.add(inner.name)
+        elif isinstance(inner, ast.alias):
+            names.add((inner.asname or inner.name).split(".")[0])
+    return names
 
 
 def _bare(node: ast.stmt) -> str:
@@ -142,14 +165,22 @@ def _bare(node: ast.stmt) -> str:
     return ast.dump(ast.Module(body, [])) + ast.dump(node.args)
 
 
-def _python(source: str) -> str:
-    """Turn IPython's commands and magics into calls, so that the cell parses; `%%time` and such go."""
-    from IPython.core.inputtransformer2 import TransformerManager
+def _parse(source: str) -> list[ast.stmt]:
+    """Parse a cell; where it is not Python as it stands, without IPython's commands and magics.
 
-    lines = source.lstrip().split("\n")
-    while lines and lines[0].startswith("%%"):
-        lines = lines[1:]
-    return TransformerManager().transform_cell("\n".join(lines))
+    IPython's own transformer takes minutes for a long cell of magics: one notebook would hold up
+    a class.
+    """
+    source = textwrap.dedent(source)
+    try:
+        return ast.parse(source).body
+    except SyntaxError:
+        return ast.parse(_COMMAND.sub(_no_command, source)).body
+
+
+def _no_command(match: re.Match) -> str:
+    indent, assigned = match.group(1), match.group(2)
+    return f"{indent}{assigned} None" if assigned else f"{indent}pass"
 
 
 def _joined(source) -> str:
