@@ -6,7 +6,7 @@ statistic → plan → rewrite → report, and every arrow is a value that can b
 >>> model = pe.models.mlp(64, 32, 10)
 >>> scores = pe.magnitude(model)
 >>> masks = pe.keep_top(scores, sparsity=0.8)
->>> pe.sparsity(masks)
+>>> round(pe.sparsity(masks), 3)
 0.8
 >>> sparse = pe.apply_masks(model, masks)
 """

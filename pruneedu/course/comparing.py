@@ -18,7 +18,7 @@ def difference(expected, got, where: str = "the result") -> Difference | None:
     tuple and an int for a float, but a bool is no number.
 
     >>> difference([0.5, 1.0], [0.5, 2.0])
-    Difference(where='the result[1]', expected='1.0', got='2.0')
+    Difference(where='the result[1]', expected='1', got='2')
     """
     if isinstance(expected, ModelState):
         expected = expected.state
@@ -45,7 +45,7 @@ def difference(expected, got, where: str = "the result") -> Difference | None:
         agree = close or (math.isnan(expected) and math.isnan(got))
     else:
         agree = expected == got
-    return None if agree else Difference(where, repr(expected), _short(got))
+    return None if agree else Difference(where, _short(expected), _short(got))
 
 
 def alike(expected, got) -> bool:

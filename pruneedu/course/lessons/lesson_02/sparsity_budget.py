@@ -60,9 +60,11 @@ def _cases(seed: int) -> list[Case]:
             for name, k in zip(names, steep, strict=True)
         }
         args = (dict(zip(names, sizes, strict=True)), losses, LEVELS, sparsity)
-        # Only where the choice matters: the best loses much less than equal levels do.
-        if _loss(args, share_sparsity(*args)) < 0.6 * _loss(args, equal_levels(*args)):
-            cases.append(Case("budget and loss", args))
+        case, best = Case("budget and loss", args), share_sparsity(*args)
+        # Only where the choice matters, and where a greedy answer is good enough as well.
+        matters = _loss(args, best) < 0.6 * _loss(args, equal_levels(*args))
+        if matters and _accept(case, best, by_cheapest_step(*args)) is None:
+            cases.append(case)
     return cases
 
 
