@@ -50,7 +50,7 @@ def mirror(tiny_mnist, monkeypatch):
         mirrors = [f"http://127.0.0.1:{port}/" for port in (dead, server.server_port)]
         monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", mirrors)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield folder
         server.shutdown()

@@ -69,6 +69,8 @@ def test_balance(offline_sets):
 def test_the_order_is_mixed_and_pinned(offline_sets):
     assert offline_sets["digits"].test.y[:12].tolist() == [6, 5, 5, 7, 9, 9, 8, 4, 6, 8, 6, 0]
     assert offline_sets["mnist1d"].test.y[:10].tolist() == [2, 6, 3, 9, 4, 3, 1, 9, 5, 2]
+    expected = torch.tensor([-0.07877078, -0.21073171, -0.09175138, 0.28267112])
+    torch.testing.assert_close(offline_sets["mnist1d"].test.x[0, :4], expected)
     assert offline_sets["fashion-mini"].test.y[:12].tolist() == [9, 3, 3, 9, 3, 3, 8, 0, 0, 8, 1, 1]
 
 
