@@ -65,12 +65,13 @@ def mend() -> str:
     CUDA, or the reverse, fails with `operator torchvision::nms does not exist`.
     """
     pip = f"{sys.executable} -m pip"
-    return (
-        f"torch {version('torch')} and torchvision {version('torchvision')} do not fit each other. "
-        "Install both from one source:\n"
-        f"  {pip} uninstall --yes torch torchvision\n"
-        f"then, for the CPU only:\n"
-        f"  {pip} install torch torchvision --index-url {CPU_BUILDS}\n"
-        f"or, with CUDA where there is a GPU:\n"
-        f"  {pip} install torch torchvision"
+    return "\n".join(
+        (
+            "torch and torchvision must come from one source. Remove both:",
+            f"  {pip} uninstall --yes torch torchvision",
+            "then install both, for the CPU only:",
+            f"  {pip} install torch torchvision --index-url {CPU_BUILDS}",
+            "or, on Linux with CUDA:",
+            f"  {pip} install torch torchvision",
+        )
     )

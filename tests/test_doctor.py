@@ -36,7 +36,13 @@ def test_the_mismatch_is_named_with_its_mend(broken_torchvision, capsys):
     pip = f"{sys.executable} -m pip"
     assert f"{pip} uninstall --yes torch torchvision" in out
     assert f"{pip} install torch torchvision --index-url {doctor.CPU_BUILDS}" in out
-    assert f"torch {version('torch')} and torchvision {version('torchvision')}" in out
+    assert f"\n{'torch':<14} {version('torch')}\n" in out
+
+
+def test_a_torchvision_that_is_not_there_has_the_same_mend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert "torchvision" in doctor.torchvision_fault()
+    assert "install torch torchvision" in doctor.mend()
 
 
 def test_a_missing_package_is_named_with_its_install(monkeypatch):
