@@ -5,7 +5,6 @@ Each command is one function that imports what it needs, so that `pruneedu --hel
 
 import argparse
 import contextlib
-import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
@@ -40,9 +39,13 @@ def start(options: argparse.Namespace) -> int:
 
 def lab(options: argparse.Namespace) -> int:
     """Copy the lessons, then open JupyterLab in the learner's folder."""
+    from jupyterlab import labapp
+
     start(options)
-    command = [sys.executable, "-m", "jupyterlab", *options.jupyter]
-    return subprocess.run(command, cwd=options.folder, check=False).returncode
+    # In this process, not in a child: an interrupt then reaches JupyterLab, which ends its kernels.
+    with contextlib.chdir(options.folder):
+        labapp.main(options.jupyter)
+    return 0
 
 
 def check(options: argparse.Namespace) -> int:

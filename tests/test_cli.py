@@ -46,17 +46,12 @@ def test_start_goes_to_my_lessons_by_default(tmp_path, monkeypatch):
 
 
 def test_lab_copies_then_opens_jupyterlab_there(tmp_path, monkeypatch):
+    from jupyterlab import labapp
+
     calls = []
-
-    def run(command, **options):
-        calls.append((command, options))
-        return SimpleNamespace(returncode=3)
-
-    monkeypatch.setattr(cli.subprocess, "run", run)
-    assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "8890"]) == 3
-    ((command, options),) = calls
-    assert command == [sys.executable, "-m", "jupyterlab", "--no-browser", "--port", "8890"]
-    assert options["cwd"] == tmp_path
+    monkeypatch.setattr(labapp, "main", lambda words: calls.append((words, Path.cwd())))
+    assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "8890"]) == 0
+    assert calls == [(["--no-browser", "--port", "8890"], tmp_path)]
     assert list(tmp_path.glob("*.ipynb"))
 
 
