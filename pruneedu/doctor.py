@@ -37,16 +37,24 @@ def surroundings() -> list[tuple[str, str]]:
     """Return the device, the data sets that load without a download, and the isolation."""
     import torch
 
-    from pruneedu import data
     from pruneedu.grading import isolation
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [
         ("CPU", f"{torch.get_num_threads()} threads"),
         ("CUDA", ", ".join(gpus) or "none; every lesson runs on the CPU"),
-        *((f"data: {name}", place) for name, place in data.found().items()),
-        ("grading", isolation.available()),
+        *_data(),
+        ("grading", isolation.available() or "each submission in its own namespaces"),
     ]
+
+
+def _data() -> list[tuple[str, str]]:
+    from pruneedu import data
+
+    try:
+        return [(name, f"data, {place}") for name, place in data.found().items()]
+    except FileNotFoundError as error:
+        return [("data", str(error))]
 
 
 def torchvision_fault() -> str:

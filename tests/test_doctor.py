@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from pruneedu import doctor
+from pruneedu.grading import isolation
 
 
 @pytest.fixture
@@ -49,3 +50,15 @@ def test_a_missing_package_is_named_with_its_install(monkeypatch):
     monkeypatch.setattr(doctor, "PACKAGES", ("a-package-that-is-not-there",))
     row = dict(doctor.versions())["a-package-that-is-not-there"]
     assert row == f"missing: {sys.executable} -m pip install a-package-that-is-not-there"
+
+
+def test_a_data_folder_that_is_not_there_does_not_stop_the_doctor(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PRUNEEDU_DATA", str(tmp_path / "nowhere"))
+    assert doctor.report() == 0
+    assert str(tmp_path / "nowhere") in capsys.readouterr().out
+
+
+def test_a_machine_without_namespaces_is_told_why(monkeypatch, capsys):
+    monkeypatch.setattr(isolation, "available", lambda: "namespaces are Linux's own")
+    doctor.report()
+    assert f"{'grading':<14} namespaces are Linux's own" in capsys.readouterr().out
