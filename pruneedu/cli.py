@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("submissions", type=Path, help="ada.ipynb or ada/*.ipynb for each learner")
     sub.add_argument("--out", type=Path, required=True, help="folder of the results")
     sub.add_argument("--workers", type=int, default=1, help="submissions at a time")
-    sub.add_argument("--timeout", type=float, default=60, help="seconds for each submission")
+    sub.add_argument("--timeout", type=float, default=60, help="seconds for each exercise")
     sub.add_argument("--seed", type=int, help="of the cases; secret and random if left out")
     sub.add_argument("--isolation", choices=("namespaces", "limits"), default="namespaces")
 
