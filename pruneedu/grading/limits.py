@@ -1,0 +1,57 @@
+"""What one job may use, and the system calls that hold it to that."""
+
+import math
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use.
+
+    timeout: wall-clock seconds. memory: bytes of each process, beyond what the library takes already.
+    processes: processes and threads together. files: open files of a process. scratch: bytes in its
+    folder. output: bytes that are read from it.
+    """
+
+    timeout: float = 10.0
+    memory: int = 1 << 30
+    processes: int = 8
+    files: int = 64
+    scratch: int = 64 << 20
+    output: int = 64 << 20
+
+
+def address_space() -> int | None:
+    """Bytes that this process has mapped; None where the system does not tell (macOS)."""
+    if not _STATM.exists():
+        return None
+    return int(_STATM.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def set_limits(limits: Limits, mapped: int | None) -> None:
+    """Hold this process and all that it starts to `limits`, for good.
+
+    Arguments: mapped, bytes mapped already; a torch for GPUs maps gigabytes by its import.
+    """
+    seconds = math.ceil(limits.timeout) + 1  # of computing, for what escapes the clock on the wall
+    bounds = {
+        "RLIMIT_CPU": seconds,
+        "RLIMIT_NPROC": limits.processes,
+        "RLIMIT_NOFILE": limits.files,
+        "RLIMIT_FSIZE": limits.scratch,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MSGQUEUE": 0,
+    }
+    if mapped is not None:
+        bounds["RLIMIT_AS"] = mapped + limits.memory
+    for name, bound in bounds.items():
+        kind = getattr(resource, name, None)  # RLIMIT_MSGQUEUE is Linux's own
+        if kind is not None:
+            hard = resource.getrlimit(kind)[1]
+            bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+            resource.setrlimit(kind, (bound, bound))

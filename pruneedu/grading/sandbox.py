@@ -1,0 +1,182 @@
+"""The trusted side's door to untrusted code: jobs go in, bytes come out. It runs none of it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Self
+
+from pruneedu.grading import frames, syscall_filter
+from pruneedu.grading import isolation as namespaces
+from pruneedu.grading.limits import Limits
+
+# Namespaces come before the imports, so that the process that only waits stays small.
+_BOOT = """
+import json, runpy, sys
+settings, file, folder = json.loads(sys.argv[1]), *sys.argv[2:]
+if settings["namespaces"]:
+    runpy.run_path(file)["become_init"]()
+if folder not in sys.path:
+    sys.path.insert(0, folder)
+from pruneedu.grading.server import main
+main(**settings)
+"""
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_ENVIRONMENT = {
+    **dict.fromkeys(_ONE_THREAD, "1"),
+    "CUDA_VISIBLE_DEVICES": "",
+    "LANG": "C.UTF-8",
+    "PATH": os.defpath,
+    "PYTHONHASHSEED": "0",  # the same marks twice, whatever order a set has
+    "USER": "learner",
+}
+_KEPT = ("LD_LIBRARY_PATH", "TMPDIR")
+_START = 180.0  # seconds that the imports may take on a slow disk
+_GRACE = 20.0  # seconds beyond the time limit until a sandbox that does not answer is given up
+
+
+@dataclass(frozen=True)
+class Job:
+    """One answer to run.
+
+    source: Python source of the learner's definitions. function: the name to call. cases: packed
+    arguments. hidden: dotted path of the library function that must raise meanwhile, or "".
+    """
+
+    source: str
+    function: str
+    cases: tuple[bytes, ...]
+    hidden: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back: bytes that nobody has looked at yet.
+
+    observations: one for each case, in order, as far as they came. ended: "finished" when all came;
+    "timeout", "too much output", "killed" (a signal, or memory), "exited" (it ended its own process);
+    "failed to start" is no fault of the answer. detail: a sentence. seconds: how long it ran.
+    """
+
+    observations: tuple[bytes, ...]
+    ended: str
+    detail: str
+    seconds: float
+
+
+class Sandbox:
+    """A fork server and the way to it, as a context manager. Threads may call `run` at once.
+
+    Arguments: isolation, "namespaces", or "limits" where hostile answers need not be feared; limits,
+    fields of `limits.Limits` that are not to be the default.
+    Errors: RuntimeError when the server cannot be started, with the reason.
+    """
+
+    def __init__(
+        self, isolation: Literal["namespaces", "limits"] = "namespaces", **limits: float
+    ) -> None:
+        self.limits = Limits(**limits)
+        self._namespaces = isolation == "namespaces"
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        if self._namespaces and (
+            reason := syscall_filter.unknown_machine() or namespaces.available()
+        ):
+            raise RuntimeError(f"no namespaces here: {reason}")
+        self._start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._control.close()  # the server takes this as its end
+        try:
+            self._server.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+    def run(self, job: Job) -> Outcome:
+        """Run one job; whatever the learner's code does, an outcome comes back."""
+        data, far_data = socket.socketpair()
+        status, far_status = socket.socketpair()
+        with data, status:
+            with far_data, far_status:
+                self._hand_over(far_data, far_status)
+            for one in (data, status):
+                one.settimeout(self.limits.timeout + _GRACE)
+            observations: list[bytes] = []
+            overflow = self._converse(data, job, observations)
+            finished = len(observations) == len(job.cases)
+            if finished or overflow:
+                status.shutdown(socket.SHUT_WR)  # nothing more is waited for
+            report = _read_report(status)
+        if finished:
+            report |= {"ended": "finished", "detail": "every case came back"}
+        elif overflow:
+            report |= {"ended": "too much output", "detail": overflow}
+        return Outcome(observations=tuple(observations), **report)
+
+    def _start(self) -> None:
+        """Start the server and wait until it has imported the library."""
+        self._control, far = socket.socketpair()
+        settings = {"limits": asdict(self.limits), "namespaces": self._namespaces}
+        arguments = json.dumps({**settings, "control": far.fileno()})
+        package = Path(__file__).parents[2]
+        with far, tempfile.TemporaryFile() as errors:
+            self._server = subprocess.Popen(
+                [sys.executable, "-P", "-c", _BOOT, arguments, namespaces.__file__, str(package)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=_ENVIRONMENT | {name: os.environ[name] for name in _KEPT if name in os.environ},
+                pass_fds=[far.fileno()],
+                start_new_session=True,
+            )
+            far.close()
+            self._control.settimeout(_START)
+            if self._control.recv(5) != b"ready":
+                self._server.wait()
+                errors.seek(0)
+                lines = errors.read().decode(errors="replace").strip().splitlines()
+                raise RuntimeError(f"the sandbox's server did not start: {(lines or ['?'])[-1]}")
+
+    def _hand_over(self, *far: socket.socket) -> None:
+        """Give the server its ends of a job's two connections; start it again if it has died."""
+        with self._lock:
+            if self._server.poll() is not None:
+                self._control.close()
+                self._start()
+            socket.send_fds(self._control, [b"j"], [one.fileno() for one in far])
+
+    def _converse(self, data: socket.socket, job: Job, observations: list[bytes]) -> str:
+        """Send the job, gather its observations; return a sentence when there was too much to read."""
+        header = {"source": job.source, "function": job.function, "hidden": job.hidden}
+        try:
+            frames.send(data, json.dumps({**header, "cases": len(job.cases)}).encode())
+            for case in job.cases:
+                frames.send(data, case)
+            for observation in islice(frames.receive(data, self.limits.output), len(job.cases)):
+                observations.append(observation)
+        except OverflowError as error:
+            return str(error)
+        except OSError:
+            return ""  # the child has ended or does not answer: the report says which
+        return ""
+
+
+def _read_report(status: socket.socket) -> dict:
+    """Read how a child ended."""
+    try:
+        message = next(frames.receive(status, limit=1 << 16), None)
+    except OSError:
+        message = None
+    if message is None:
+        detail = "the sandbox did not answer"
+        return {"ended": "failed to start", "detail": detail, "seconds": 0.0}
+    return json.loads(message)

@@ -1,0 +1,109 @@
+"""What a child of the fork server does: read its job, shut itself in, run the learner's code."""
+
+import importlib
+import json
+import linecache
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, pairwise
+from types import ModuleType
+
+from pruneedu.course.observing import observe
+from pruneedu.grading import frames, syscall_filter
+from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespaces
+from pruneedu.grading.limits import Limits, set_limits
+from pruneedu.grading.view import close_reference
+from pruneedu.seeds import seed_everything
+
+_ANSWER = "<answer>"  # stands for the file's name in tracebacks
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a job runs in.
+
+    mapped: bytes that the server has mapped (`limits.address_space`). tasks: a descriptor of the folder
+    of its threads. enclosure: None without namespaces. Linux alone has the last three.
+    """
+
+    limits: Limits
+    mapped: int | None
+    tasks: int | None
+    enclosure: Enclosure | None
+
+
+def work(data: socket.socket, status: socket.socket, setting: Setting, scratch: str) -> None:
+    """Do one job and end the process; it never returns.
+
+    Arguments: data, brings the job and takes its observations; status, takes the reason when the
+    learner's code cannot be started, and is closed before its first line; scratch, the folder to run in.
+    """
+    try:
+        try:
+            _leave_server(data, status)
+            incoming = frames.receive(data, sys.maxsize)
+            job = json.loads(next(incoming))
+            cases = list(islice(incoming, job["cases"]))
+            _shut_in(setting, scratch, job["hidden"])
+        except Exception as error:
+            frames.send(status, report("failed to start", f"{type(error).__name__}: {error}"))
+            return
+        status.close()
+        function = define(job["source"], job["function"])
+        for case in cases:
+            frames.send(data, observe(function, case))
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def report(ended: str, detail: str, seconds: float = 0.0) -> bytes:
+    """Write how a job ended, for the trusted side."""
+    return json.dumps({"ended": ended, "detail": detail, "seconds": seconds}).encode()
+
+
+def define(source: str, name: str) -> Callable:
+    """Run a learner's definitions; return the function `name`, or one that raises what they raised."""
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    linecache.cache[_ANSWER] = (len(source), None, source.splitlines(keepends=True), _ANSWER)
+    try:
+        exec(compile(source, _ANSWER, "exec", dont_inherit=True), module.__dict__)
+        return module.__dict__[name]
+    except BaseException as error:
+        return partial(_fail, error)
+
+
+def _fail(error: BaseException, *_, **__) -> None:
+    raise error
+
+
+def _leave_server(*kept: socket.socket) -> None:
+    """Let go of all that the server holds: its signals, its session, its descriptors."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    edges = [2, *sorted(one.fileno() for one in kept), os.sysconf("SC_OPEN_MAX")]
+    for low, high in pairwise(edges):
+        os.closerange(low + 1, high)
+
+
+def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
+    """Close the reference, enter the namespaces, set the limits: the last trusted act."""
+    texts = close_reference(hidden) if hidden else {}
+    if setting.enclosure:
+        enter_namespaces(setting.enclosure, setting.limits.scratch, texts)
+    os.chdir(scratch)
+    os.environ.update(HOME=scratch, TMPDIR=scratch)
+    tempfile.tempdir = scratch
+    importlib.invalidate_caches()
+    seed_everything(0)
+    set_limits(setting.limits, setting.mapped)
+    if setting.enclosure:
+        drop_privileges(setting.enclosure)
+        syscall_filter.install()
