@@ -1,0 +1,144 @@
+"""`pruneedu grade`: from a folder of submissions to a gradebook and pages of feedback."""
+
+import hashlib
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from pruneedu.course.notebooks import NotANotebookError
+from pruneedu.grading import gradebook, isolation, pages, results
+from pruneedu.grading.marking import mark_notebook
+from pruneedu.grading.results import Graded, Options
+from pruneedu.grading.sandbox import Sandbox
+from pruneedu.grading.submissions import Submission, UnreadableError, collect, decode, read
+
+
+def grade(
+    submissions: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    timeout: float = 60,
+    seed: int | None = None,
+    isolation: str = "namespaces",
+) -> int:
+    """Grade a folder of submissions. A run that was ended goes on where it was.
+
+    Args:
+        submissions: folder with `ada.ipynb`, or `ada/*.ipynb`, for each learner.
+        out: folder of the results: gradebook.csv, index.html, feedback/ (a page for each
+            submission) and, not for learners, submissions/ (records) and grading.json (the seed).
+        workers: submissions at a time.
+        timeout: seconds for each exercise.
+        seed: of the cases, the same for everybody; secret and random if None.
+        isolation: "namespaces", or "limits" where there are none.
+
+    Returns:
+        0, or 1 when something could not be graded and a person has to look at it.
+
+    Raises:
+        ValueError: folders or options that cannot be used.
+        RuntimeError: no namespaces here.
+    """
+    _check(submissions, out, workers, timeout, seed)
+    _check_isolation(isolation)
+    found = collect(submissions)
+    options = results.settle(out, seed, isolation, timeout)
+    with Sandbox(isolation=isolation, timeout=timeout) as sandbox:
+        graded = _grade_all(found, out, options, sandbox, workers)
+    return _conclude(graded, out)
+
+
+def _grade_all(
+    found: list[Submission], out: Path, options: Options, sandbox: Sandbox, workers: int
+) -> list[Graded]:
+    """Grade with `workers` threads; the order of the results is that of the submissions."""
+    from tqdm import tqdm
+
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(_grade_one, one, out, options, sandbox) for one in found]
+        try:
+            for job in tqdm(
+                as_completed(jobs), "grading", len(jobs), file=sys.stderr, unit=" files"
+            ):
+                job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [job.result() for job in jobs]
+
+
+def _grade_one(submission: Submission, out: Path, options: Options, sandbox: Sandbox) -> Graded:
+    """Grade one submission, or take the record of it; write its record and its page."""
+    content, problem = _content(submission)
+    digest = hashlib.sha256(problem.encode("utf-8", "replace") + b"\0" + content).hexdigest()
+    graded = results.load(out, submission.slug)
+    fits = graded and (graded.digest, graded.options) == (digest, options)
+    if not fits or _failed(graded):
+        status, notes, marks = _attempt(content, problem, options, sandbox)
+        names = (submission.learner, submission.file, submission.slug)
+        graded = Graded(*names, digest, options, status, tuple(notes), tuple(marks))
+        results.save(out, graded)
+    results.write(out / "feedback" / f"{submission.slug}.html", pages.submission_page(graded))
+    return graded
+
+
+def _content(submission: Submission) -> tuple[bytes, str]:
+    try:
+        return read(submission), ""
+    except UnreadableError as error:
+        return b"", str(error)
+
+
+def _attempt(
+    content: bytes, problem: str, options: Options, sandbox: Sandbox
+) -> tuple[str, list[str], list[results.Mark]]:
+    """The status, notes and marks of one submission. Whatever it holds, the run goes on."""
+    if problem:
+        return "unreadable", [f"This was not graded: {problem}."], []
+    try:
+        return "graded", *mark_notebook(decode(content), options.seed, sandbox)
+    except (UnreadableError, NotANotebookError) as error:
+        return "unreadable", [f"This was not graded: {error}."], []
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:500]
+        return "not graded", [f"This could not be graded: {reason}. A person will look at it."], []
+
+
+def _conclude(graded: list[Graded], out: Path) -> int:
+    table = gradebook.rows(graded)
+    results.write(out / "gradebook.csv", gradebook.as_csv(table))
+    results.write(out / "index.html", pages.summary_page(table, graded))
+    failed = sum(map(_failed, graded))
+    print(f"{len(graded)} submissions: {out / 'gradebook.csv'}, {out / 'index.html'}")
+    if failed:
+        print(f"{failed} could not be graded whole: {out / 'index.html'} says which")
+    return int(failed > 0)
+
+
+def _failed(graded: Graded) -> bool:
+    """Whether the grader failed on something of a submission, which a further run tries again."""
+    return "not graded" in (graded.status, *(mark.status for mark in graded.marks))
+
+
+def _check(submissions: Path, out: Path, workers: int, timeout: float, seed: int | None) -> None:
+    if out.resolve().is_relative_to(submissions.resolve()):
+        raise ValueError(
+            f"the results would go into the submissions ({out}), where they look like a learner's: "
+            "choose a folder beside it"
+        )
+    if workers < 1 or timeout <= 0:
+        raise ValueError(f"give at least one worker and some time, not {workers} and {timeout} s")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}: choose a whole number from 0 to {2**32 - 1}")
+
+
+def _check_isolation(wanted: str) -> None:
+    if wanted not in ("namespaces", "limits"):
+        raise ValueError(f"isolation is {wanted!r}: choose 'namespaces' or 'limits'")
+    reason = isolation.available() if wanted == "namespaces" else None
+    if reason:
+        raise RuntimeError(
+            f"{reason}. Without namespaces a submission could reach others and the marks. Grade on "
+            "Linux, or, where you trust every submission, with --isolation limits"
+        )
