@@ -89,6 +89,9 @@ def progress(options: argparse.Namespace) -> int:
     """Show how far the learner is."""
     from pruneedu.course import progress
 
+    if not options.folder.is_dir():
+        start = f"`pruneedu start {options.folder}` copies the lessons"
+        raise FileNotFoundError(f"{options.folder} is no folder: {start}")
     with contextlib.chdir(options.folder):
         print(progress.show())
     return 0

@@ -112,7 +112,12 @@ def test_an_error_of_the_package_is_one_sentence(tmp_path, capsys):
 def test_a_folder_that_is_a_file_is_one_sentence(tmp_path, capsys):
     (tmp_path / "mine").write_text("a file")
     assert cli.main(["start", str(tmp_path / "mine")]) == 2
-    assert str(tmp_path / "mine") in capsys.readouterr().err
+    assert f"{tmp_path / 'mine'} is a file: name a folder" in capsys.readouterr().err
+
+
+def test_progress_without_lessons_says_how_to_get_them(tmp_path, capsys):
+    assert cli.main(["progress", str(tmp_path / "mine")]) == 2
+    assert f"`pruneedu start {tmp_path / 'mine'}` copies the lessons" in capsys.readouterr().err
 
 
 def test_a_fault_keeps_its_traceback(monkeypatch):

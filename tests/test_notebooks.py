@@ -43,7 +43,7 @@ def test_both_folders_hold_the_same_lessons():
         for folder in ("solutions", "lessons")
     )
     assert solutions == lessons
-    assert "00_start.ipynb" in lessons
+    assert "00_start_here.ipynb" in lessons
 
 
 def test_a_cell_without_comparable_output_does_not_count():

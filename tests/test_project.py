@@ -140,4 +140,4 @@ def test_the_wheel_starts_the_course_without_the_clone(unpacked, tmp_path):
     assert run.stdout.startswith(str(unpacked))
     copied = {path.name for path in (tmp_path / "my-lessons").glob("*.ipynb")}
     assert copied == {path.name for path in (ROOT / "lessons").glob("*.ipynb")}
-    assert "00_start.ipynb: copied" in run.stdout
+    assert "00_start_here.ipynb: copied" in run.stdout

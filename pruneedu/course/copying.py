@@ -40,7 +40,8 @@ def start(folder: Path | str, source: Path | str | None = None) -> dict[str, str
 
     Raises:
         FileNotFoundError: the course's lessons are missing.
-        ValueError: the learner's folder is the folder of the lessons, or its record is damaged.
+        ValueError: the learner's folder is a file or the folder of the lessons, or its record is
+            damaged.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as scratch:
@@ -53,6 +54,8 @@ def start(folder: Path | str, source: Path | str | None = None) -> dict[str, str
     folder, source = Path(folder), Path(source or lessons_folder())
     if folder.resolve() == source.resolve():
         raise ValueError(f"{folder} holds the course's own lessons: name another folder for yours")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: name a folder for your lessons")
     folder.mkdir(parents=True, exist_ok=True)
     shipped = _read_record(folder)
     happened = {}
