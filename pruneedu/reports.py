@@ -12,7 +12,7 @@ from pruneedu.timing import SpeedUp, Spread
 _THEORETICAL, _MEASURED, _QUALITY = "Theoretical", "Measured", "Quality"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What a network costs; `measure` fills it in.
 
@@ -57,7 +57,7 @@ class Report:
                 )
         return Comparison(before=other, after=self)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the report as aligned text."""
         return as_text(self._table())
 
@@ -69,7 +69,7 @@ class Report:
         return Table(f"{self.name} on {self.device}", ("", self.name), rows, [_note(self)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two reports side by side; `before` is the one compared with.
 
@@ -85,7 +85,7 @@ class Comparison:
         """Return before / after by row; None for a latency whose change is within the noise."""
         return {old.label: self._factor(old, new) for old, new in self._pairs() if not old.quality}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the comparison as aligned text."""
         return as_text(self._table())
 

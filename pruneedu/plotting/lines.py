@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pruneedu.plotting.style import COLOURS, MARKERS, array, blank, check_count, words
+from pruneedu.plotting.bars import draw_bars
+from pruneedu.plotting.style import (
+    COLOURS,
+    MARKERS,
+    array,
+    blank,
+    check_count,
+    format_axis,
+    words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +51,45 @@ def curves(
     return figure
 
 
+def sensitivity(
+    series: Mapping[str, tuple],
+    sizes: Mapping[str, int],
+    xlabel: str = "sparsity of this layer alone",
+    ylabel: str = "accuracy",
+    title: str = "",
+) -> Figure:
+    """Draw how much each layer alone matters, beside how much of the network it is.
+
+    Args:
+        series: layer -> (sparsities [points], accuracies [points] or [seeds, points]); at most 7.
+        sizes: layer -> its number of weights, the same layers.
+        xlabel: what was dropped.
+        ylabel: the quality that was kept.
+        title: a heading, or nothing.
+
+    Returns:
+        A figure with two panels, a layer in the same colour in both.
+
+    Raises:
+        ValueError: other layers in `sizes` than in `series`; as for :func:`curves`.
+
+    >>> figure = sensitivity({"fc1": ([0, 0.9], [0.97, 0.95])}, {"fc1": 235_200})
+    >>> print(figure.alt[-48:])
+    Bar chart of weights in the layer. fc1: 235,200.
+    """
+    if set(series) != set(sizes):
+        raise ValueError(
+            f"series has the layers {', '.join(series)} and sizes has {', '.join(sizes)}; "
+            "expected the same layers in both"
+        )
+    figure, (left, right) = blank(columns=2, width=8.0)
+    lines = draw_curves(left, series, xlabel, ylabel, percent="xy")
+    counts = {layer: sizes[layer] for layer in series}
+    figure.alt = f"{lines} {draw_bars(right, counts, 'weights in the layer', COLOURS)}"
+    figure.suptitle(title)
+    return figure
+
+
 def draw_curves(
     panel: Axes, series: Mapping[str, tuple], xlabel: str, ylabel: str, percent: str
 ) -> str:
@@ -51,12 +99,14 @@ def draw_curves(
     check_count(list(series), "series")
     points = {label: _points(label, x, y) for label, (x, y) in series.items()}
     for (label, (x, y)), colour, marker in zip(points.items(), COLOURS, MARKERS, strict=False):
-        panel.plot(x, y.mean(0), color=colour, marker=marker, markersize=5, label=label)
+        look = {"color": colour, "marker": marker, "markersize": 5, "label": label}
+        panel.plot(x, y.mean(0), markevery=max(1, len(x) // 10), **look)
         if len(y) > 1:
             panel.fill_between(x, y.min(0), y.max(0), color=colour, alpha=0.2, linewidth=0)
     panel.set(xlabel=xlabel, ylabel=ylabel)
     panel.grid(alpha=0.3)
-    _percent_axes(panel, percent)
+    format_axis(panel.xaxis, "x" in percent)
+    format_axis(panel.yaxis, "y" in percent)
     if len(series) > 1:
         panel.legend(frameon=False)
     start, end = min(x.min() for x, _ in points.values()), max(x.max() for x, _ in points.values())
@@ -75,21 +125,13 @@ def _points(label: str, x: object, y: object) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _percent_axes(panel: Axes, percent: str) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    for axis in percent:
-        formatter = PercentFormatter(1.0, symbol=" %")
-        (panel.xaxis if axis == "x" else panel.yaxis).set_major_formatter(formatter)
-
-
 def _sentence(label: str, x: np.ndarray, y: np.ndarray, percent: str) -> str:
     mean, span = y.mean(0), np.ptp(y, 0)
 
     def at(point: int) -> str:
         return f"{words(mean[point], 'y' in percent)} at {words(x[point], 'x' in percent)}"
 
-    text = f"{label}: {at(0)}, {at(-1)}; highest {at(mean.argmax())}"
+    text = f"{label}: {at(0)}, {at(-1)}; highest {at(mean.argmax())}, lowest {at(mean.argmin())}"
     if len(y) == 1:
         return f"{text}."
     widest = span.argmax()

@@ -17,9 +17,9 @@ def show(figure: Figure) -> None:
     JupyterLab and nbconvert's default template drop the alternative text of an `image/png`
     output. They keep the `alt` of an `<img>` in an HTML output, so the figure travels as one.
 
-    >>> from pruneedu.plotting import curves
-    >>> show(curves({"a": ([0, 1], [1, 2])}, "step", "loss"))
-    Figure: Line plot of loss against step (from 0 to 1). a: 1 at 0, 2 at 1; highest 2 at 1.
+    >>> from pruneedu.plotting import bars
+    >>> show(bars({"dense": 266_610}, "parameters"))
+    Figure: Bar chart of parameters. dense: 266,610.
     """
     from IPython import get_ipython
     from IPython.display import display
@@ -27,13 +27,18 @@ def show(figure: Figure) -> None:
     if get_ipython() is None:
         print(f"Figure: {figure.alt}")
         return
+    display({"text/html": html(figure), "text/plain": f"Figure: {figure.alt}"}, raw=True)
+
+
+def html(figure: Figure) -> str:
+    """Return the figure as one `<img>` element, its text alternative escaped."""
     picture = base64.b64encode(png(figure)).decode()
-    image = f'<img src="data:image/png;base64,{picture}" alt="{escape(figure.alt)}">'
-    display({"text/html": image, "text/plain": f"Figure: {figure.alt}"}, raw=True)
+    return f'<img src="data:image/png;base64,{picture}" alt="{escape(figure.alt)}">'
 
 
 def png(figure: Figure) -> bytes:
+    """Return the figure as the bytes of a PNG: the same data give the same bytes."""
     buffer = io.BytesIO()
-    # Without the version of matplotlib in it, the same data give the same bytes.
+    # Without this the file would carry the version of matplotlib.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

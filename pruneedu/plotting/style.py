@@ -10,6 +10,7 @@ import torch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -19,8 +20,6 @@ Okabe, Ito: Color Universal Design, 2008.
 """
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "--")
-GREY = "#595959"
 
 
 def blank(
@@ -75,12 +74,24 @@ def check_count(labels: Sequence[str], kind: str) -> None:
         )
 
 
+def format_axis(axis: Axis, percent: bool = False) -> None:
+    """Show an axis's fractions as percentages, or its numbers with thousands set apart."""
+    from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+
+    if percent:
+        axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    else:
+        axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+
+
 def words(value: float, percent: bool = False) -> str:
     """Return a number as the text alternatives say it.
 
-    >>> words(0.9731, percent=True), words(266610), words(0.00012345)
-    ('97.3 %', '266,610', '0.0001234')
+    >>> words(0.9731, percent=True), words(266610), words(0.00012345), words(-0.0)
+    ('97.3 %', '266,610', '0.0001234', '0')
     """
     if percent:
         return f"{100 * value:.1f} %"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+    if abs(value) >= 1000 or float(value).is_integer():
+        return f"{value or 0:,.0f}"  # pruned negative weights are -0.0
+    return f"{value:.4g}"
