@@ -102,7 +102,8 @@ def proximal_l1_(model: nn.Module, strength: float) -> nn.Module:
     ``w ← sign(w) · max(|w| - strength, 0)``, the minimiser of ``(v - w)²/2 + strength · |v|``.
 
     After a step of plain SGD on the loss alone, with ``strength = learning rate · λ``, this makes
-    one step of proximal gradient descent on ``loss + λ Σ |w|``.
+    one step of proximal gradient descent on ``loss + λ Σ |w|``. Momentum m makes the steps of the
+    gradient 1 / (1 - m) times as long, so ``strength = learning rate · λ / (1 - m)`` goes with it.
 
     Args:
         model: changed in place; ``fit(..., after_step=partial(proximal_l1_, strength=1e-5))``.
@@ -132,7 +133,8 @@ def proximal_group_lasso_(model: nn.Module, strength: float) -> nn.Module:
 
     Args:
         model: changed in place.
-        strength: learning rate times the strength of :func:`group_lasso`, at least 0.
+        strength: learning rate times the strength of :func:`group_lasso`, at least 0; divided by
+            1 - m where the optimizer has momentum m.
 
     Returns:
         The model.
@@ -199,8 +201,9 @@ def _hidden_activations(model: nn.Module) -> list[str]:
     present = [name for name, module in modules.items() if isinstance(module, _DROPOUTS)]
     if present:
         raise ValueError(f"the model has dropout already ({present[0]}); set its p instead")
-    last = list(modules).index(list(prunable_layers(model))[-1])
-    hidden = [name for name in list(modules)[:last] if isinstance(modules[name], _ACTIVATIONS)]
+    names = list(modules)
+    last = max((names.index(name) for name in prunable_layers(model)), default=0)
+    hidden = [name for name in names[:last] if isinstance(modules[name], _ACTIVATIONS)]
     if not hidden:
         kinds = ", ".join(kind.__name__ for kind in _ACTIVATIONS)
         raise ValueError(f"the model has no hidden activation; dropout follows one of {kinds}")

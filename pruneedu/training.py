@@ -154,8 +154,7 @@ def fit(
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), _bar(epochs, progress) as bar:
         while len(history.loss) < epochs and not stopped:
-            started = time.perf_counter()
-            epoch = len(history.loss)
+            epoch, started = len(history.loss), time.perf_counter()
             order = torch.randperm(len(train.y), generator=seed_epoch(seed, epoch, device))
             batches = order.to(device).split(batch_size)
             rates = [schedule((epoch + i / len(batches)) / epochs) for i in range(len(batches))]
@@ -169,7 +168,7 @@ def fit(
                 history.validation.append(evaluate(model, validation))
             if patience is not None:
                 waited = _epochs_since_best(history.validation)
-                best = best if waited else _snapshot(model)
+                best = best if waited else copy.deepcopy(model.state_dict())
                 stopped = stopped or waited >= patience
             if checkpoint:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
@@ -212,10 +211,6 @@ def _train_epoch(model, train, steps, optimizer, loss, penalty, after_step) -> f
 
 def _epochs_since_best(scores: list[float]) -> int:
     return len(scores) - 1 - scores.index(max(scores))
-
-
-def _snapshot(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def _check_arguments(model, train, epochs, batch_size, validation, patience) -> None:

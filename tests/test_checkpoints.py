@@ -1,0 +1,188 @@
+import os
+import pickle
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from pruneedu.data import Split
+from pruneedu.training import cosine, fit, sgd
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+def make_data(rows=70, seed=0, device="cpu"):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 6, generator=generator)
+    return Split(x.to(device), (x[:, 0] > 0).long().to(device))
+
+
+def make_model(seed=0, dropout=0.4, device="cpu"):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 2)
+        return nn.Sequential(*layers).to(device)
+
+
+def same(one, other):
+    theirs = other.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
+
+
+TRAIN, VALIDATION = make_data(), make_data(30, seed=1)
+adam = partial(torch.optim.Adam, lr=1e-2)
+
+
+class Killed(BaseException):
+    pass
+
+
+class Killer:
+    """A callback that interrupts the run at its n-th call, once."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __call__(self, model):
+        self.calls -= 1
+        if self.calls == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("where", ["after_epoch", "after_step"])
+@pytest.mark.parametrize("optimizer", [sgd, adam, partial(adam, amsgrad=True)])
+@pytest.mark.parametrize("kill_at", [1, 2, 5, 6])
+def test_a_killed_run_ends_with_the_same_weights(tmp_path, where, optimizer, kill_at):
+    options = {"optimizer": optimizer, "schedule": cosine, "batch_size": 40}
+    options |= {"validation": VALIDATION, "patience": 5, "seed": 4}
+    straight = fit(make_model(), TRAIN, 6, **options)
+    options |= {where: Killer(kill_at), "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(Killed):
+        fit(make_model(), TRAIN, 6, **options)
+    resumed = fit(make_model(), TRAIN, 6, **options)
+    assert same(resumed.model, straight.model)
+    assert resumed.history[:2] == straight.history[:2]
+    assert os.listdir(tmp_path) == ["run.pt"]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    calls = []
+    options = {"after_step": calls.append, "checkpoint": tmp_path / "run.pt"}
+    first = fit(make_model(), TRAIN, 3, **options)
+    calls.clear()
+    again = fit(make_model(), TRAIN, 3, **options)
+    assert calls == []
+    assert same(first.model, again.model)
+    assert first.history == again.history
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path):
+    path = tmp_path / "run.pt"
+    model = nn.Linear(6, 2)
+    still = partial(torch.optim.SGD, lr=0.0)
+    options = {"optimizer": still, "validation": VALIDATION, "patience": 2, "checkpoint": path}
+    histories = [fit(model, TRAIN, 9, **options).history for _ in range(2)]
+    assert len(histories[0].loss) == 3
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"epochs": 4}, "epochs"),
+        ({"seed": 1}, "seed"),
+        ({"batch_size": 64}, "batch_size"),
+        ({"optimizer": partial(sgd, lr=0.3)}, "optimizer"),
+        ({"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.3)}, "optimizer"),
+        ({"optimizer": adam}, "optimizer"),
+        ({"schedule": cosine}, "schedule"),
+        ({"penalty": partial(lambda model, strength: 0, strength=1.0)}, "penalty"),
+        ({"after_step": lambda model: None}, "after_step"),
+        ({"validation": VALIDATION}, "validation"),
+        ({"train": make_data(seed=2)}, "train"),
+        ({"model": make_model(seed=1)}, "model"),
+        ({"model": make_model(dropout=0.1)}, "model"),
+        ({"model": nn.Linear(6, 2)}, "model"),
+    ],
+)
+def test_the_checkpoint_of_another_run_is_refused(tmp_path, changed, name):
+    call = {"model": make_model(), "train": TRAIN, "epochs": 2, "checkpoint": tmp_path / "run.pt"}
+    fit(**call)
+    with pytest.raises(ValueError, match=f"run.pt is the checkpoint of another run: its {name} is"):
+        fit(**call | changed)
+
+
+def test_a_refused_checkpoint_shows_where_it_differs(tmp_path):
+    path = tmp_path / "run.pt"
+    fit(make_model(), TRAIN, 1, checkpoint=path, penalty=partial(_penalty, strength=0.5))
+    with pytest.raises(ValueError, match=r"its penalty is _penalty\(strength=0.5\), this run's is"):
+        fit(make_model(), TRAIN, 1, checkpoint=path, penalty=partial(_penalty, strength=0.25))
+    with pytest.raises(ValueError, match=r"p=0\.4.*p=0\.1"):
+        fit(make_model(dropout=0.1), TRAIN, 1, checkpoint=path)
+
+
+def _penalty(model, strength):
+    return strength * model[0].weight.square().sum()
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("save", [pickle.dump, torch.save])
+def test_a_checkpoint_that_runs_code_is_refused_unrun(tmp_path, save):
+    path, trace = tmp_path / "run.pt", tmp_path / "trace"
+    with path.open("wb") as file:
+        save({"run": {}, "state": Bomb(str(trace))}, file)
+    with pytest.raises(ValueError, match="not a checkpoint that can be read"):
+        fit(make_model(), TRAIN, 1, checkpoint=path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"[1, 2]"])
+def test_a_broken_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.pt is not a checkpoint that can be read"):
+        fit(make_model(), TRAIN, 1, checkpoint=path)
+
+
+def test_a_kill_while_writing_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    straight = fit(make_model(), TRAIN, 3)
+    save, killer = torch.save, Killer(2)
+
+    def cut_off(content, file):
+        file.write(b"half of it")
+        killer(None)
+        file.seek(0)
+        file.truncate()
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(Killed):
+        fit(make_model(), TRAIN, 3, checkpoint=path)
+    assert len(torch.load(path, weights_only=True)["state"]["history"]["loss"]) == 1
+    assert os.listdir(tmp_path) == ["run.pt"]
+    assert same(fit(make_model(), TRAIN, 3, checkpoint=path).model, straight.model)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_fit_on_a_gpu_repeats_resumes_and_keeps_the_generators(tmp_path):
+    train, validation = make_data(device="cuda"), make_data(30, seed=1, device="cuda")
+    states = torch.get_rng_state(), torch.cuda.get_rng_state()
+    options = {"validation": validation, "patience": 4, "optimizer": adam}
+    straight = fit(make_model(device="cuda"), train, 4, **options)
+    options |= {"after_epoch": Killer(3), "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(Killed):
+        fit(make_model(device="cuda"), train, 4, **options)
+    resumed = fit(make_model(device="cuda"), train, 4, **options)
+    assert same(straight.model, resumed.model)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert torch.equal(torch.cuda.get_rng_state(), states[1])
