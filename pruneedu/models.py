@@ -88,9 +88,14 @@ def small_cnn(
     Returns:
         A model from [N, inputs, H, W] to [N, classes] with layers conv1, bn1, …, fc.
 
+    Raises:
+        ValueError: no channels, or one that is not a positive integer.
+
     >>> [name for name, _ in small_cnn((4, 8)).named_children()][:5]
     ['conv1', 'bn1', 'relu1', 'pool1', 'conv2']
     """
+    channels = tuple(channels)
+    _check_sizes(channels, 1)
     layers = []
     for i, (before, after) in enumerate(pairwise((inputs, *channels)), 1):
         layers += [
@@ -151,23 +156,32 @@ def build(name: str, **config) -> nn.Sequential:
     >>> build(name, **config).architecture == (name, config)
     True
     """
-    if name == "mlp":
-        return mlp(*config.pop("sizes"), **config)
-    models = (lenet_300_100, lenet5, small_cnn, mnist1d_mlp, mnist1d_cnn)
-    makers = {make.__name__: make for make in models}
+    makers = {
+        "mlp": lambda sizes: mlp(*sizes),
+        "lenet_300_100": lenet_300_100,
+        "lenet5": lenet5,
+        "small_cnn": small_cnn,
+        "mnist1d_mlp": mnist1d_mlp,
+        "mnist1d_cnn": mnist1d_cnn,
+    }
     if name not in makers:
-        raise ValueError(f"there is no model {name!r}: choose one of mlp, {', '.join(makers)}")
+        raise ValueError(f"there is no model {name!r}: choose one of {', '.join(makers)}")
     return makers[name](**config)
 
 
 def _dense(sizes: tuple[int, ...]) -> list[tuple[str, nn.Module]]:
     """Return named layers: flatten, fc1, relu1, fc2, … without a ReLU at the end."""
-    if len(sizes) < 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise ValueError(f"mlp sizes are {sizes}: give two or more positive integers")
+    _check_sizes(sizes, 2)
     layers = [("flatten", nn.Flatten())]
     for i, (before, after) in enumerate(pairwise(sizes), 1):
         layers += [(f"fc{i}", nn.Linear(before, after)), (f"relu{i}", nn.ReLU())]
     return layers[:-1]
+
+
+def _check_sizes(sizes: tuple[int, ...], least: int) -> None:
+    """Raise unless there are enough sizes, each a positive integer."""
+    if len(sizes) < least or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"the sizes are {sizes}: give at least {least}, each a positive integer")
 
 
 def _named(layers: list[tuple[str, nn.Module]], name: str, **config) -> nn.Sequential:

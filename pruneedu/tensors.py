@@ -9,7 +9,7 @@ key is a module's name, with one 0-dimensional tensor.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 
 import torch
@@ -106,7 +106,7 @@ def check_masks(masks: Masks, model: nn.Module) -> None:
     >>> from pruneedu.models import mlp
     >>> check_masks({"fc1.weight": torch.ones(2, 4, dtype=torch.bool)}, mlp(4, 3, 2))
     Traceback (most recent call last):
-    ValueError: the mask of 'fc1.weight' has shape (2, 4), but the model needs (3, 4)
+    ValueError: the mask of 'fc1.weight' has shape (2, 4), but this model needs (3, 4)
     """
     _check_tensors(masks, "masks")
     for name, mask in masks.items():
@@ -116,11 +116,17 @@ def check_masks(masks: Masks, model: nn.Module) -> None:
             )
     kind = level(masks, model)
     for name, mask in masks.items():
-        expected = _shape(name, kind, model)
-        if mask.shape != expected:
+        weight = model.get_submodule(layer_name(name) if kind == "weight" else name).weight
+        expected = tuple(_shape(weight, kind))
+        if tuple(mask.shape) != expected:
             raise ValueError(
                 f"the mask of {name!r} has shape {tuple(mask.shape)}, "
-                f"but the model needs {tuple(expected)}"
+                f"but this model needs {expected}"
+            )
+        if not isinstance(weight, nn.Parameter):
+            raise ValueError(
+                f"the weight of {name!r} is computed, so a mask would not last: "
+                "remove its parametrization (or torch.nn.utils.prune) first"
             )
 
 
@@ -139,9 +145,10 @@ def level(tensors: Mapping[str, Tensor], model: nn.Module) -> str:
     levels = {}
     for name, tensor in tensors.items():
         if name not in weights and name not in layers:
+            known = ", ".join(map(repr, layers)) or "none"
             raise ValueError(
-                f"{name!r} is not a layer or a weight of this model that can be pruned: "
-                f"it has {_listed(layers)}"
+                f"this model has no layer or weight {name!r} that can be pruned: "
+                f"its prunable layers are {known}"
             )
         levels[name] = "weight" if name in weights else "unit" if tensor.ndim else "layer"
     return _one_level(levels, "entries")
@@ -253,21 +260,17 @@ def _one_level(levels: Mapping[str, str], what: str) -> str:
     return kind
 
 
-def _shape(name: str, kind: str, model: nn.Module) -> torch.Size:
-    """Return the shape that a tensor called `name` has at level `kind`."""
-    if kind == "weight":
-        return model.get_parameter(name).shape
-    return model.get_submodule(name).weight.shape[:1] if kind == "unit" else torch.Size()
+def _shape(weight: Tensor, kind: str) -> torch.Size:
+    """Return the shape that scores or masks of a layer with this weight have at level `kind`."""
+    return {"weight": weight.shape, "unit": weight.shape[:1], "layer": torch.Size()}[kind]
 
 
 def _check_reduced(reduced: Scores, model: nn.Module, kind: str) -> None:
     """Raise unless `reduce` gave each layer the shape of its level."""
     for name, tensor in reduced.items():
-        shape = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-        if shape != (expected := tuple(_shape(name, kind, model))):
-            raise ValueError(f"reduce gave {shape} for {name!r}, but a {kind} score is {expected}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Return names as text for an error message."""
-    return ", ".join(map(repr, names)) or "none"
+        found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+        expected = tuple(_shape(model.get_submodule(name).weight, kind))
+        if found != expected:
+            raise ValueError(
+                f"reduce gave {found} for {name!r}, but its {kind}-level scores are {expected}"
+            )

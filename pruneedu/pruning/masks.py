@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from pruneedu.tensors import Masks, check_masks, level
+from pruneedu.tensors import Masks, check_masks
 
 
 def apply_masks(model: nn.Module, masks: Masks) -> nn.Module:
@@ -40,32 +40,48 @@ def apply_masks(model: nn.Module, masks: Masks) -> nn.Module:
     (1, 4)
     """
     check_masks(masks, model)
-    return apply_masks_(copy.deepcopy(model), masks)
+    sparse = copy.deepcopy(model)
+    zero_dropped(sparse, masks)
+    return sparse
 
 
 def apply_masks_(model: nn.Module, masks: Masks) -> nn.Module:
     """Set everything that was dropped to zero in the model itself, and return it.
 
-    Momentum revives pruned weights: bind the masks with `partial` and apply them again after each
-    optimizer step, `fit(..., after_step=partial(apply_masks_, masks=masks))`. See `apply_masks`.
+    w ← w · m
+
+    Momentum revives pruned weights, so apply the masks again after each optimizer step: bind them
+    with `partial`, as in `fit(..., after_step=partial(apply_masks_, masks=masks))`.
+
+    Args, Raises: as in `apply_masks`.
 
     >>> from pruneedu.models import mlp
     >>> model = mlp(2, 2)
-    >>> apply_masks_(model, {"fc1": torch.tensor([True, False])}).fc1.bias.count_nonzero().item()
-    1
+    >>> apply_masks_(model, {"fc1": torch.tensor([True, False])}).fc1.weight.count_nonzero().item()
+    2
+    """
+    check_masks(masks, model)
+    zero_dropped(model, masks)
+    return model
+
+
+def zero_dropped(model: nn.Module, masks: Masks) -> None:
+    """Set to zero, in place, each entry that the masks drop.
+
+    A product with the mask would leave -0 where a weight was negative, and NaN where it was
+    infinite; filling leaves 0.
     """
     with torch.no_grad():
         for tensor, mask in masked_tensors(model, masks):
             tensor.masked_fill_(~mask, 0)
-    return model
 
 
 def masked_tensors(model: nn.Module, masks: Masks) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each tensor that the masks reach, with its mask, which broadcasts to its shape."""
-    if level(masks, model) == "weight":
-        yield from ((model.get_parameter(name), mask) for name, mask in masks.items())
-        return
     for name, mask in masks.items():
+        if mask.ndim > 1:  # Only a weight has more than one dimension.
+            yield model.get_parameter(name), mask
+            continue
         layer = model.get_submodule(name)
         reached = [layer.weight, layer.bias]
         if norm := following_norm(model, name):

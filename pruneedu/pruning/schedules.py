@@ -135,12 +135,13 @@ def _check_rising(sparsities: list[float]) -> None:
 
 
 def _check_still_dropped(model: nn.Module, masks: Masks) -> None:
-    """Raise if a dropped weight is not zero."""
+    """Raise if an entry that the masks drop is not zero."""
     revived = sum(
-        int((tensor * ~mask).count_nonzero()) for tensor, mask in masked_tensors(model, masks)
+        int(tensor.masked_fill(mask, 0).count_nonzero())
+        for tensor, mask in masked_tensors(model, masks)
     )
     if revived:
         raise ValueError(
-            f"finetune brought {revived} dropped weights back: "
+            f"finetune brought {revived} dropped entries back: "
             "let it call after_step(model) after each optimizer step"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,57 +40,77 @@ def keep_top(
     >>> keep_top(scores, sparsity=0.25)
     {'fc1': tensor([True, True]), 'fc2': tensor([ True, False])}
     """
-    _check_request(scores, sparsity, scope, masks)
-    ranked = {name: _dropped_lowest(scores[name], masks and masks[name]) for name in scores}
+    check_request(scores, sparsity, scope, masks)
+    if scope == "layer" and not isinstance(sparsity, dict):
+        sparsity = dict.fromkeys(scores, sparsity)
     if isinstance(sparsity, dict):
-        return {name: _keep_highest(score, sparsity[name]) for name, score in ranked.items()}
-    if scope == "layer":
-        return {name: _keep_highest(score, sparsity) for name, score in ranked.items()}
-    together = torch.cat([score.flatten() for score in ranked.values()])
-    kept = _keep_highest(together, sparsity).split([score.numel() for score in ranked.values()])
-    return {n: keep.view_as(s).clone() for (n, s), keep in zip(ranked.items(), kept, strict=True)}
+        kept = {}
+        for name, score in scores.items():
+            earlier = None if masks is None else {name: masks[name]}
+            kept |= keep_top({name: score}, sparsity[name], masks=earlier)
+        return kept
+
+    ranked = dropped_lowest(scores, masks)
+    n = sum(len(score) for score in ranked.values())
+    k = round(sparsity * n)
+    threshold = kth_smallest(ranked, k)
+    kept = {name: score > threshold for name, score in ranked.items()}
+    spare = n - k - sum(int(keep.count_nonzero()) for keep in kept.values())
+    for name, score in ranked.items():
+        if spare == 0:
+            break
+        tied = torch.where(score == threshold)[0][:spare]
+        kept[name][tied] = True
+        spare -= len(tied)
+    return {name: keep.view(scores[name].shape) for name, keep in kept.items()}
 
 
-def _keep_highest(scores: Tensor, sparsity: float) -> Tensor:
-    """Return a mask of the shape of `scores` that drops the k lowest."""
-    k = round(float(sparsity) * scores.numel())
+def dropped_lowest(scores: Scores, masks: Masks | None) -> Scores:
+    """Return flat scores of one floating type, with -inf where the masks have dropped.
+
+    >>> dropped_lowest({"fc1": torch.tensor([3.0, 5.0])}, {"fc1": torch.tensor([True, False])})
+    {'fc1': tensor([3., -inf])}
+    """
+    single = all(score.dtype == torch.float32 for score in scores.values())
+    flat = {
+        name: score.detach().flatten().to(torch.float32 if single else torch.float64)
+        for name, score in scores.items()
+    }
+    if masks is None:
+        return flat
+    return {name: s.masked_fill(~masks[name].flatten(), -torch.inf) for name, s in flat.items()}
+
+
+def kth_smallest(scores: Scores, k: int) -> Tensor:
+    """Return the k-th smallest of all scores, as a 0-dimensional tensor; for k = 0, -inf.
+
+    >>> kth_smallest({"fc1": torch.tensor([3.0, 1.0]), "fc2": torch.tensor([2.0])}, k=2)
+    tensor(2.)
+    """
+    together = torch.cat(list(scores.values()))
     if k == 0:
-        return torch.ones_like(scores, dtype=torch.bool)
-    threshold = _kth_smallest(scores.flatten(), k)
-    keep = scores > threshold
-    # Entries equal to the threshold stay or go: the earliest stay, until k are left to drop.
-    tied = (scores == threshold).flatten().nonzero().squeeze(1)
-    keep.view(-1)[tied[: scores.numel() - k - int(keep.sum())]] = True
-    return keep
+        return together.new_tensor(-torch.inf)
+    if together.device.type != "cpu":
+        return together.sort().values[k - 1]
+    # NumPy's partition is four times as fast as torch.kthvalue, but slow where many entries tie
+    # for the lowest place, as pruned weights do. Negated, they tie for the highest.
+    place = len(together) - k
+    together.neg_().numpy().partition(place)
+    return -together[place]
 
 
-def _kth_smallest(scores: Tensor, k: int) -> Tensor:
-    """Return the k-th smallest of [n] scores, k from 1 to n, as a 0-dimensional tensor."""
-    if scores.device.type != "cpu":
-        return scores.sort().values[k - 1]
-    # A partition does not sort, and NumPy's is four times as fast as torch.kthvalue.
-    return torch.as_tensor(np.partition(scores.numpy(), k - 1)[k - 1])
+def check_request(
+    scores: Scores, sparsity: float | dict[str, float], scope: str, masks: Masks | None
+) -> None:
+    """Raise unless `keep_top` can do exactly what it is asked.
 
-
-def _dropped_lowest(score: Tensor, mask: Tensor | None) -> Tensor:
-    """Return scores as float32 or float64, with -inf where the mask has dropped."""
-    score = score.detach()
-    if score.dtype not in (torch.float32, torch.float64):
-        score = score.double()
-    return score if mask is None else score.masked_fill(~mask, -torch.inf)
-
-
-def _check_request(scores, sparsity, scope, masks) -> None:
-    """Raise unless `keep_top` can do exactly what is asked."""
+    >>> check_request({"fc1": torch.ones(2)}, {"fc2": 0.5}, "global", None)
+    Traceback (most recent call last):
+    ValueError: 'fc1' is missing in the sparsity: name exactly the layers 'fc1'
+    """
     check_scores(scores)
     if scope not in ("global", "layer"):
         raise ValueError(f"scope is {scope!r}: choose 'global' or 'layer'")
-    alone = isinstance(sparsity, dict) or scope == "layer"
-    if alone and all(score.ndim == 0 for score in scores.values()):
-        raise ValueError(
-            "each layer has one score, so ranked alone it could only stay or go whole: "
-            "give one sparsity and scope='global'"
-        )
     if isinstance(sparsity, dict):
         _check_names(sparsity, scores, "sparsity")
         for name, fraction in sparsity.items():
@@ -99,18 +118,31 @@ def _check_request(scores, sparsity, scope, masks) -> None:
     else:
         check_fraction(sparsity)
     if masks is not None:
-        _check_names(masks, scores, "masks")
-        for name, mask in masks.items():
-            if mask.dtype != torch.bool or mask.shape != scores[name].shape:
-                raise ValueError(
-                    f"the mask of {name!r} is {mask.dtype} of shape {tuple(mask.shape)}, but its "
-                    f"scores need torch.bool of shape {tuple(scores[name].shape)}"
-                )
+        _check_earlier(masks, scores)
+    alone = scope == "layer" or isinstance(sparsity, dict)
+    if alone and all(score.ndim == 0 for score in scores.values()):
+        raise ValueError(
+            "layer-level scores hold one entry for each layer, which alone could only stay or go "
+            "whole: rank the layers together, with one sparsity and scope='global'"
+        )
+
+
+def _check_earlier(masks: Masks, scores: Scores) -> None:
+    """Raise unless earlier masks have the names and shapes of the scores."""
+    _check_names(masks, scores, "masks")
+    for name, mask in masks.items():
+        expected = tuple(scores[name].shape)
+        if mask.dtype != torch.bool or tuple(mask.shape) != expected:
+            raise ValueError(
+                f"the mask of {name!r} is {mask.dtype} of shape {tuple(mask.shape)}, "
+                f"but its scores need torch.bool of shape {expected}"
+            )
 
 
 def _check_names(given: dict, scores: Scores, what: str) -> None:
     """Raise unless `given` names exactly the layers that were scored."""
-    for name in scores.keys() ^ given.keys():
-        problem = "lacks" if name in scores else "names"
-        expected = ", ".join(map(repr, scores))
-        raise ValueError(f"{what} {problem} {name!r}: it needs exactly the layers {expected}")
+    for name in [*scores, *given]:
+        if name not in given or name not in scores:
+            problem = "was not scored" if name in given else "is missing"
+            layers = ", ".join(map(repr, scores))
+            raise ValueError(f"{name!r} {problem} in the {what}: name exactly the layers {layers}")

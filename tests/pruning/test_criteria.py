@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from pruneedu.models import mlp, small_cnn
+from pruneedu.pruning import magnitude, random
+from pruneedu.tensors import prunable
+
+
+def test_magnitude_by_hand():
+    model = mlp(2, 2)
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[-3.0, 0.5], [0.0, 2.0]]))
+    assert magnitude(model)["fc1.weight"].tolist() == [[3.0, 0.5], [0.0, 2.0]]
+
+
+def test_magnitude_is_a_new_tensor():
+    model = mlp(2, 2)
+    magnitude(model)["fc1.weight"].fill_(7)
+    assert not (model.fc1.weight == 7).any()
+
+
+def test_random_repeats_with_its_seed_and_only_then():
+    model = small_cnn((4, 8))
+    first, again, other = random(model, seed=1), random(model, seed=1), random(model, seed=2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_random_leaves_the_global_generator_alone():
+    model = mlp(4, 3, 2)
+    before = torch.get_rng_state()
+    random(model)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_random_is_uniform():
+    scores = random(mlp(200, 100, 2))["fc1.weight"]
+    assert scores.min() >= 0
+    assert scores.max() < 1
+    # The mean of 20,000 draws has a standard error of 0.002.
+    assert scores.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert scores.var().item() == pytest.approx(1 / 12, abs=0.005)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_random_is_the_same_on_the_gpu():
+    model = mlp(4, 3, 2)
+    here, there = random(model), random(model.cuda())
+    assert all(score.is_cuda for score in there.values())
+    assert all(torch.equal(here[name], there[name].cpu()) for name in prunable(model))
