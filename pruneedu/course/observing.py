@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from pruneedu.course.plain import NotPlainError, Tool, pack, unpack
+from pruneedu.course.plain import Tool, pack, unpack
 
 MAX_MESSAGE = 500  # characters of an error's own text
 
@@ -35,7 +35,7 @@ def observe(function: Callable, case: bytes) -> bytes:
         seen = {"error": _describe_error(error)}
     try:
         return pack({**seen, "after": _after(sent, live)})
-    except NotPlainError:
+    except Exception:  # whatever the arguments have become
         return pack({**seen, "after": None})
 
 
@@ -53,6 +53,6 @@ def _after(sent: dict, live: dict) -> dict:
 def _describe_error(error: BaseException) -> dict[str, str]:
     try:
         message = str(error)[:MAX_MESSAGE]
-    except Exception:
+    except BaseException:  # its own text may raise whatever it likes
         message = ""
     return {"type": str(type(error).__name__)[:80], "message": message}
