@@ -165,7 +165,8 @@ def per_unit(scores: Scores, model: nn.Module, reduce: Callable[..., Tensor] = t
         reduce: `reduce(tensor, dim=1)` turns [units, weights per unit] into [units].
 
     Returns:
-        Unit-level scores: "fc1" -> [units].
+        Unit-level scores: "fc1" -> [units]. The units of the last layer are the classes: take it
+        out of the dict before selecting, or a class goes.
 
     Raises:
         ValueError: the scores are not at weight level, or `reduce` gave another shape.

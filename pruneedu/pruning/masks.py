@@ -41,7 +41,7 @@ def apply_masks(model: nn.Module, masks: Masks) -> nn.Module:
     """
     check_masks(masks, model)
     sparse = copy.deepcopy(model)
-    zero_dropped(sparse, masks)
+    _zero_dropped(sparse, masks)
     return sparse
 
 
@@ -61,11 +61,11 @@ def apply_masks_(model: nn.Module, masks: Masks) -> nn.Module:
     2
     """
     check_masks(masks, model)
-    zero_dropped(model, masks)
+    _zero_dropped(model, masks)
     return model
 
 
-def zero_dropped(model: nn.Module, masks: Masks) -> None:
+def _zero_dropped(model: nn.Module, masks: Masks) -> None:
     """Set to zero, in place, each entry that the masks drop.
 
     A product with the mask would leave -0 where a weight was negative, and NaN where it was

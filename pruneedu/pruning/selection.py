@@ -40,7 +40,7 @@ def keep_top(
     >>> keep_top(scores, sparsity=0.25)
     {'fc1': tensor([True, True]), 'fc2': tensor([ True, False])}
     """
-    check_request(scores, sparsity, scope, masks)
+    _check_request(scores, sparsity, scope, masks)
     if scope == "layer" and not isinstance(sparsity, dict):
         sparsity = dict.fromkeys(scores, sparsity)
     if isinstance(sparsity, dict):
@@ -50,10 +50,10 @@ def keep_top(
             kept |= keep_top({name: score}, sparsity[name], masks=earlier)
         return kept
 
-    ranked = dropped_lowest(scores, masks)
+    ranked = _dropped_lowest(scores, masks)
     n = sum(len(score) for score in ranked.values())
     k = round(sparsity * n)
-    threshold = kth_smallest(ranked, k)
+    threshold = _kth_smallest(ranked, k)
     kept = {name: score > threshold for name, score in ranked.items()}
     spare = n - k - sum(int(keep.count_nonzero()) for keep in kept.values())
     for name, score in ranked.items():
@@ -65,10 +65,10 @@ def keep_top(
     return {name: keep.view(scores[name].shape) for name, keep in kept.items()}
 
 
-def dropped_lowest(scores: Scores, masks: Masks | None) -> Scores:
+def _dropped_lowest(scores: Scores, masks: Masks | None) -> Scores:
     """Return flat scores of one floating type, with -inf where the masks have dropped.
 
-    >>> dropped_lowest({"fc1": torch.tensor([3.0, 5.0])}, {"fc1": torch.tensor([True, False])})
+    >>> _dropped_lowest({"fc1": torch.tensor([3.0, 5.0])}, {"fc1": torch.tensor([True, False])})
     {'fc1': tensor([3., -inf])}
     """
     single = all(score.dtype == torch.float32 for score in scores.values())
@@ -81,30 +81,31 @@ def dropped_lowest(scores: Scores, masks: Masks | None) -> Scores:
     return {name: s.masked_fill(~masks[name].flatten(), -torch.inf) for name, s in flat.items()}
 
 
-def kth_smallest(scores: Scores, k: int) -> Tensor:
+def _kth_smallest(scores: Scores, k: int) -> Tensor:
     """Return the k-th smallest of all scores, as a 0-dimensional tensor; for k = 0, -inf.
 
-    >>> kth_smallest({"fc1": torch.tensor([3.0, 1.0]), "fc2": torch.tensor([2.0])}, k=2)
+    >>> _kth_smallest({"fc1": torch.tensor([3.0, 1.0]), "fc2": torch.tensor([2.0])}, k=2)
     tensor(2.)
     """
     together = torch.cat(list(scores.values()))
     if k == 0:
         return together.new_tensor(-torch.inf)
     if together.device.type != "cpu":
+        # A GPU sorts quickly, and torch.kthvalue is refused there in deterministic mode.
         return together.sort().values[k - 1]
-    # NumPy's partition is four times as fast as torch.kthvalue, but slow where many entries tie
+    # NumPy's partition is ten times as fast as torch.kthvalue, but slow where many entries tie
     # for the lowest place, as pruned weights do. Negated, they tie for the highest.
     place = len(together) - k
     together.neg_().numpy().partition(place)
     return -together[place]
 
 
-def check_request(
+def _check_request(
     scores: Scores, sparsity: float | dict[str, float], scope: str, masks: Masks | None
 ) -> None:
     """Raise unless `keep_top` can do exactly what it is asked.
 
-    >>> check_request({"fc1": torch.ones(2)}, {"fc2": 0.5}, "global", None)
+    >>> _check_request({"fc1": torch.ones(2)}, {"fc2": 0.5}, "global", None)
     Traceback (most recent call last):
     ValueError: 'fc1' is missing in the sparsity: name exactly the layers 'fc1'
     """

@@ -9,7 +9,7 @@ from torch.nn.utils import prune
 
 from pruneedu.models import small_cnn
 from pruneedu.pruning import keep_top, magnitude
-from pruneedu.pruning.selection import kth_smallest
+from pruneedu.pruning.selection import _kth_smallest
 from pruneedu.tensors import per_layer, per_unit, prunable_layers, sparsity
 
 FRACTIONS = st.floats(0, 1)
@@ -197,6 +197,12 @@ def test_inputs_stay_and_results_stand_alone():
         assert not mask.requires_grad
 
 
+def test_a_single_layer_is_ranked_on_a_copy():
+    score = torch.tensor([3.0, 1.0, 2.0])
+    keep_top({"fc1": score}, 0.5)
+    assert score.tolist() == [3.0, 1.0, 2.0]
+
+
 def test_sparsity_of_masks_is_the_sparsity_asked_for():
     scores = {"fc1.weight": torch.rand(10, 10), "fc2.weight": torch.rand(30, 10)}
     assert sparsity(keep_top(scores, 0.37)) == 0.37
@@ -208,7 +214,7 @@ def test_kth_smallest_agrees_with_sorted(values, data):
     k = data.draw(st.integers(1, len(values)))
     cut = data.draw(st.integers(0, len(values)))
     parts = {"a": torch.tensor(values[:cut]).float(), "b": torch.tensor(values[cut:]).float()}
-    assert kth_smallest(parts, k).item() == sorted(values)[k - 1]
+    assert _kth_smallest(parts, k).item() == sorted(values)[k - 1]
 
 
 TWO = {"fc1": torch.arange(3.0), "fc2": torch.arange(2.0)}
