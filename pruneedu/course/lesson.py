@@ -8,6 +8,7 @@ from types import EllipsisType, SimpleNamespace
 from pruneedu.course import judging, progress
 from pruneedu.course.exercises import Exercise, Question, find, lessons
 from pruneedu.course.feedback import Feedback, feedback
+from pruneedu.course.stubs import helpers, without_docstring
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - it reads as what happened
@@ -60,17 +61,24 @@ class Lesson:
         _display(Feedback("", (progress.next_hint(self._exercise(name)),)))
 
     def source(self, name: str) -> None:
-        """Show the library's source of an exercise beside the learner's, once it passes or all hints are used."""
+        """Show the library's source of an exercise and the learner's.
+
+        Only once the check passes, or all hints are used.
+        """
         exercise = self._exercise(name)
         record = progress.load(exercise.name)
         if not record["passed"] and record["hints"] < len(exercise.hints):
             wait = f"The library's `{name}` is shown once yours passes, or after the last hint."
             _display(Feedback("", (wait,)))
             return
-        _show_code(f"The library's {name}", inspect.getsource(exercise.reference))
+        parts = (exercise.reference, *helpers(exercise.reference))
+        code = "\n\n\n".join(without_docstring(inspect.getsource(part)) for part in parts)
+        _show_code(f"The library's {name}", code)
         mine = getattr(self.yours, name)
         if mine is not exercise.reference:
-            _show_code(f"Your {name}", inspect.getsource(mine))
+            source = without_docstring(inspect.getsource(mine))
+            same = source == without_docstring(inspect.getsource(exercise.reference))
+            _show_code(f"Your {name}", "# the same, line for line" if same else source)
 
     def reveal(self, guess, *answers) -> None:
         """Show the answers once a guess stands: text, figures, anything that can be displayed."""
@@ -138,12 +146,12 @@ def _show(answer) -> None:
 
 
 def _show_code(title: str, source: str) -> None:
-    from IPython.display import Code, Markdown, display
-
     if _in_notebook():
-        display(Markdown(f"**{title}**"), Code(source, language="python"))
+        from IPython.display import Markdown, display
+
+        display(Markdown(f"**{title}**\n\n```python\n{source}\n```"))
     else:
-        print(f"{title}\n\n{source}")
+        print(f"{title}\n\n{source}\n")
 
 
 def _display(item) -> None:

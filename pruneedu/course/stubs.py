@@ -56,8 +56,12 @@ def imports(function: Callable, source: str) -> str:
     for name in sorted(free_names(source)):
         value = getattr(module, name, None)
         if isinstance(value, ModuleType):
-            alias = "" if value.__name__ == name else f" as {name}"
-            plain.add(f"import {value.__name__}{alias}")
+            parent, _, last = value.__name__.rpartition(".")
+            if parent and last == name:
+                chosen.setdefault(parent, []).append(name)
+            else:
+                alias = "" if value.__name__ == name else f" as {name}"
+                plain.add(f"import {value.__name__}{alias}")
         elif hasattr(module, name):
             chosen.setdefault(_home(value, name, module), []).append(name)
     lines = [
@@ -87,7 +91,25 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
     return read.union(*(_globals(child) for child in table.get_children()))
 
 
+def without_docstring(source: str) -> str:
+    """Return the source of a function without its docstring, for readers who have just read it.
+
+    >>> print(without_docstring('def f(x):\\n    """Double."""\\n    return 2 * x'))
+    def f(x):
+        return 2 * x
+    """
+    lines, node = source.splitlines(), ast.parse(source).body[0]
+    if ast.get_docstring(node) is None or len(node.body) == 1:
+        return source.rstrip()
+    first, last = node.body[0].lineno, node.body[0].end_lineno
+    return "\n".join(lines[: first - 1] + lines[last:])
+
+
 def _home(value, name: str, module: ModuleType) -> str:
-    """The module to import a name from: where it is defined, if it can be had there."""
+    """The module to import a name from: the package's public list, or where it is defined."""
+    import pruneedu
+
+    if name in pruneedu.__all__ and getattr(pruneedu, name) is value:
+        return "pruneedu"
     home = getattr(value, "__module__", None)
     return home if home and hasattr(sys.modules.get(home), name) else module.__name__
