@@ -91,7 +91,7 @@ class Lesson:
             _show(answer)
 
     def quiz(self, name: str, answer=...) -> None:
-        """Ask a question of the quiz; with an answer ("a", "b", …), say why it is right or wrong."""
+        """Ask a question; with an answer ("a", "b", …), say why it is right or wrong."""
         if name not in self.record.quiz:
             known = ", ".join(self.record.quiz)
             raise ValueError(
@@ -100,13 +100,13 @@ class Lesson:
         _display(Feedback(*_ask(self.record.quiz[name], answer)))
 
     def play(self, render: Callable, **controls) -> None:
-        """Show `render(**state)`, a figure, with a control for each argument: see `course.widgets`."""
+        """Show the figure `render(**state)` with a control for each argument: `course.widgets`."""
         from pruneedu.course.widgets import play
 
         play(render, **controls)
 
     def budget(self, **full: int) -> tuple[int, ...]:
-        """Return the numbers as given, or about an eighth of each when `PRUNEEDU_QUICK=1` (for tests)."""
+        """Return the numbers as given, or an eighth of each for tests, when `PRUNEEDU_QUICK=1`."""
         quick = os.environ.get("PRUNEEDU_QUICK") == "1"
         return tuple(-(-n // 8) if quick else n for n in full.values())
 

@@ -94,7 +94,7 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
 def without_docstring(source: str) -> str:
     """Return the source of a function without its docstring, for readers who have just read it.
 
-    >>> print(without_docstring('def f(x):\\n    """Double."""\\n    return 2 * x'))
+    >>> print(without_docstring("def f(x):\\n    'Double.'\\n    return 2 * x"))
     def f(x):
         return 2 * x
     """
