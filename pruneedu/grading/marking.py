@@ -1,4 +1,4 @@
-"""From the text of a notebook to marks: read it, run answers in the sandbox, judge what they did."""
+"""From a notebook's text to marks: read it, run the answers in the sandbox, judge what they did."""
 
 import ast
 import threading
@@ -11,8 +11,8 @@ from pruneedu.grading.results import Mark
 from pruneedu.grading.sandbox import Job, Outcome, Sandbox
 
 _LESSON_ONLY = "pruneedu.course.lessons"
-# Judging sets PyTorch's random state, which threads share.
-_judging = threading.Lock()
+# Judging sets PyTorch's random state, which threads share; a large notebook takes much memory.
+_one_at_a_time = threading.Lock()
 
 
 def mark_notebook(text: str, seed: int, sandbox: Sandbox) -> tuple[list[str], list[Mark]]:
@@ -22,7 +22,8 @@ def mark_notebook(text: str, seed: int, sandbox: Sandbox) -> tuple[list[str], li
     Returns: notes for the learner, and the marks.
     Errors: NotANotebookError with a sentence for the learner.
     """
-    body, notes = statements(code_cells(text))
+    with _one_at_a_time:
+        body, notes = statements(code_cells(text))
     found = find_lessons(body)
     if not found:
         notes.append(
@@ -82,12 +83,12 @@ def _grade(
         status = "not attempted" if found.untouched else "missing"
         said = found.note or f"**{exercise.name}**: not attempted yet."
         return status, 0, (said, hint), False
-    with _judging:
+    with _one_at_a_time:
         cases = key(exercise, seed).packed
     outcome = sandbox.run(Job(found.source, exercise.name, cases, _hidden(exercise)))
     if outcome.ended == "failed to start":
         raise RuntimeError(outcome.detail)
-    with _judging:
+    with _one_at_a_time:
         verdict = judge(exercise, outcome.observations, seed)
     said = _say(verdict, outcome, len(cases), hint)
     copied = verdict.points > 0 and is_copy(found.source, exercise)

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_NOTEBOOK = 20_000_000  # bytes
+MAX_NOTEBOOK = 64_000_000  # bytes: learners save what a loop has printed
 
 
 class UnreadableError(ValueError):

@@ -1,0 +1,132 @@
+"""A class of learners whose marks are known in advance, made from the lessons' records."""
+
+import ast
+import inspect
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from pruneedu.course.exercises import Exercise, LessonRecord, lessons
+from pruneedu.course.judging import check
+from pruneedu.course.stubs import free_names, solution, stub
+
+_LESSONS = "pruneedu.course.lessons"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file of a submission; marks: the points and status of each exercise that it holds."""
+
+    file: str
+    content: bytes
+    marks: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+
+def notebook(*cells: str, **fields) -> bytes:
+    """A notebook of code cells, with no more than a notebook must have."""
+    made = [
+        {"cell_type": "code", "source": cell, "metadata": {}, "outputs": [], **fields}
+        for cell in cells
+    ]
+    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
+
+
+def made(file: str, lesson: LessonRecord, functions: dict[str, Callable], seed: int) -> Made:
+    """A notebook with these answers, stubs elsewhere; judged here, as it may be trusted."""
+    cells, marks = [], {}
+    for exercise in lesson.exercises:
+        function = functions.get(exercise.name)
+        cells.append(cell(function, exercise) if function else stub(exercise.reference))
+        verdict = function and check(exercise, function, seed)
+        marks[exercise.name] = (verdict.points, verdict.status) if verdict else OPEN
+    return Made(file, notebook(*cells), marks)
+
+
+OPEN = (0, "not attempted")
+
+
+def solved(lesson: LessonRecord) -> dict[str, Callable]:
+    return {exercise.name: exercise.reference for exercise in lesson.exercises}
+
+
+def class_of(seed: int) -> list[Made]:
+    """At least 30 notebooks: solved, half solved, each mistake and alternative of each exercise."""
+    found = []
+    for number, lesson in lessons().items():
+        half = dict(list(solved(lesson).items())[: len(lesson.exercises) // 2])
+        found += [
+            made(f"solved-{number}.ipynb", lesson, solved(lesson), seed),
+            made(f"half-{number}.ipynb", lesson, half, seed),
+            made(f"untouched-{number}.ipynb", lesson, {}, seed),
+        ]
+        for kind in ("mistake", "alternative"):
+            rows = itertools.zip_longest(*(_functions(e, kind) for e in lesson.exercises))
+            for place, row in enumerate(rows):
+                names = (exercise.name for exercise in lesson.exercises)
+                functions = {name: f for name, f in zip(names, row, strict=True) if f}
+                found.append(made(f"{kind}-{number}-{place}.ipynb", lesson, functions, seed))
+    return found
+
+
+def write(folder: Path, files: list[Made]) -> None:
+    for one in files:
+        path = folder / one.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(one.content)
+
+
+def cell(function: Callable, exercise: Exercise) -> str:
+    """A learner's cell: `function` by the exercise's name, with all that it needs of its lesson."""
+    if function is exercise.reference:
+        return solution(function)
+    renamed = {function.__name__: exercise.name}
+    imports, constants, bodies, todo = set(), {}, {}, [function]
+    while todo:
+        current = todo.pop()
+        if current in bodies:
+            continue
+        bodies[current] = inspect.getsource(current)
+        for name in free_names(bodies[current]):
+            value = getattr(sys.modules[current.__module__], name, None)
+            if value is exercise.reference:
+                renamed[name] = f"right_{name}"
+            if value is exercise.reference or _is_of_a_lesson(value):
+                todo.append(value)
+            elif isinstance(value, ModuleType):
+                imports.add(f"import {value.__name__} as {name}")
+            elif current.__module__.startswith(_LESSONS) and type(value) in (
+                int,
+                float,
+                list,
+                dict,
+            ):
+                constants[name] = repr(value)
+            elif value is not None:
+                home = value.__module__ if inspect.isfunction(value) else current.__module__
+                imports.add(f"from {home} import {name}")
+    lines = [*sorted(imports), *(f"{name} = {value}" for name, value in constants.items())]
+    return "\n".join([*lines, *(_rename(b, renamed, f is function) for f, b in bodies.items())])
+
+
+def _rename(source: str, names: dict[str, str], answer: bool) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            node.id = names.get(node.id, node.id)
+    top = tree.body[0]
+    top.name = names.get(top.name, top.name)
+    return ast.unparse(tree)
+
+
+def _is_of_a_lesson(value) -> bool:
+    return inspect.isfunction(value) and value.__module__.startswith(_LESSONS)
+
+
+def _functions(exercise: Exercise, kind: str) -> list[Callable]:
+    if kind == "mistake":
+        return [mistake.function for mistake in exercise.mistakes]
+    return list(exercise.alternatives)
