@@ -147,9 +147,14 @@ def _show(answer) -> None:
 
 def _show_code(title: str, source: str) -> None:
     if _in_notebook():
-        from IPython.display import Markdown, display
+        from IPython.display import HTML, display
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import PythonLexer
 
-        display(Markdown(f"**{title}**\n\n```python\n{source}\n```"))
+        # Styles in the text itself: a page made of the notebook has no others for an output.
+        form = HtmlFormatter(noclasses=True, prestyles="font-family:monospace;padding:.5em")
+        display(HTML(f"<p><b>{title}</b></p>{highlight(source, PythonLexer(), form)}"))
     else:
         print(f"{title}\n\n{source}\n")
 

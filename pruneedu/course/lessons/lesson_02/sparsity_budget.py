@@ -26,8 +26,8 @@ def share_sparsity(
         sparsity: the fraction of all weights that must go.
 
     Returns:
-        One of `levels` for each layer. Many answers are right: the check asks that the budget is met
-        and that your loss is at most half way from the best possible to that of equal levels.
+        One of `levels` for each layer. Many answers are right: the check asks that the budget is
+        met and that your loss is at most half way from the best possible to that of equal levels.
 
     Source: Han et al. 2015 prune each layer by its own sensitivity.
     """
