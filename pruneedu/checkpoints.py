@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from itertools import takewhile
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def save_checkpoint(path: str | Path, run: dict[str, str], state: dict[str, Any]
         state: plain data, tensors and dicts of them.
     """
     path = Path(path)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f"{path.name}.tmp")
     try:
         with scratch.open("wb") as file:
             torch.save({"run": run, "state": state}, file)
@@ -110,7 +111,7 @@ def describe(value: Any) -> str:
         return f"{{{', '.join(f'{name}: {describe(item)}' for name, item in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"({', '.join(describe(item) for item in value)})"
-    if value is None or isinstance(value, int | float | str):
+    if value is None or isinstance(value, Number | str):
         return str(value)
     return getattr(value, "__qualname__", type(value).__qualname__)
 

@@ -110,7 +110,7 @@ def fit(
         optimizer: a function of the parameters, such as ``partial(sgd, lr=0.1)``.
         schedule: factor of the learning rate as a function of the progress, which runs in equal
             steps, one a batch, from 0 to just under 1 over all epochs.
-        loss: a function of (logits, y of the batch).
+        loss: a function of (logits, y of the batch), the mean over its rows.
         penalty: a function of the model, such as ``partial(l1, strength=1e-4)``.
         batch_size: rows per step; the last batch of an epoch may be smaller.
         after_step: called with the model after each optimizer step, for what the step must not
@@ -121,8 +121,9 @@ def fit(
             returned is then that of the best epoch, the first of equals.
         checkpoint: a file that is written after each epoch. The same call with the same model
             goes on from it, to the same weights. What callbacks store is not in it.
-        seed: every epoch derives its shuffling and its dropout from (seed, epoch). The global
-            generators of PyTorch are left as they were.
+        seed: every epoch derives its shuffling and its dropout from (seed, epoch), and PyTorch's
+            global generators are left as they were. The same seed gives the same bits on the same
+            CPU with the same number of threads; some GPU kernels add in changing order.
         progress: show a bar; None shows it in terminals and notebooks only.
 
     Returns:
@@ -159,10 +160,10 @@ def fit(
             batches = order.to(device).split(batch_size)
             rates = [schedule((epoch + i / len(batches)) / epochs) for i in range(len(batches))]
             steps = zip(batches, rates, strict=True)
-            history.loss.append(
-                _train_epoch(model, train, steps, optimizer, loss, penalty, after_step)
-            )
+            mean = _train_epoch(model, train, steps, optimizer, loss, penalty, after_step)
+            history.loss.append(mean)
             history.seconds.append(time.perf_counter() - started)
+            # A callback may return something else than a verdict, such as the model.
             stopped = after_epoch is not None and after_epoch(model) in (True,)
             if validation is not None:
                 history.validation.append(evaluate(model, validation))
@@ -217,15 +218,13 @@ def _check_arguments(model, train, epochs, batch_size, validation, patience) -> 
     check_split(train, model)
     if validation is not None:
         check_split(validation, model)
-    if epochs < 0 or batch_size < 1:
-        raise ValueError(
-            f"epochs is {epochs} and batch_size is {batch_size}; give at least 0 and 1"
-        )
-    if patience is not None and (validation is None or patience < 1):
-        given = "no validation split" if validation is None else "a validation split"
-        raise ValueError(
-            f"patience is {patience} with {given}; it needs validation=... and at least 1 epoch"
-        )
+    if patience is not None and validation is None:
+        raise ValueError(f"patience is {patience}, but there is no validation split: give one")
+    wait = 1 if patience is None else patience
+    counts = ("epochs", epochs, 0), ("batch_size", batch_size, 1), ("patience", wait, 1)
+    for name, value, least in counts:
+        if value < least or value % 1:
+            raise ValueError(f"{name} is {value}; give a whole number of at least {least}")
 
 
 def _bar(epochs: int, progress: bool | None):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pruneedu.checkpoints import load_checkpoint, save_checkpoint
 from pruneedu.data import Split
 from pruneedu.training import cosine, fit, sgd
 
@@ -170,6 +171,21 @@ def test_a_kill_while_writing_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     assert len(torch.load(path, weights_only=True)["state"]["history"]["loss"]) == 1
     assert os.listdir(tmp_path) == ["run.pt"]
     assert same(fit(make_model(), TRAIN, 3, checkpoint=path).model, straight.model)
+
+
+def test_a_complete_file_takes_the_place_of_the_old_one_in_one_step(tmp_path, monkeypatch):
+    path, seen = tmp_path / "run.pt", []
+    save_checkpoint(path, {}, {"epoch": 1})
+    replace = os.replace
+
+    def look(source, target):
+        seen.append([load_checkpoint(file, {})["epoch"] for file in (source, target)])
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", look)
+    save_checkpoint(path, {}, {"epoch": 2})
+    assert seen == [[2, 1]]
+    assert load_checkpoint(path, {}) == {"epoch": 2}
 
 
 @pytest.mark.gpu

@@ -241,6 +241,10 @@ def test_same_seed_same_weights_and_the_global_generators_stay():
     assert random.getstate() == draw
 
 
+def test_the_mode_of_the_given_model_changes_nothing():
+    assert same(fit(make_model().eval(), TRAIN, 2).model, fit(make_model(), TRAIN, 2).model)
+
+
 def test_what_the_caller_drew_before_changes_nothing():
     first = fit(make_model(), TRAIN, 2).model
     torch.rand(100)
@@ -257,9 +261,10 @@ def test_what_the_caller_drew_before_changes_nothing():
         ({"train": Split(TRAIN.x[:0], TRAIN.y[:0])}, "the split is empty"),
         ({"train": Split(TRAIN.x.to("meta"), TRAIN.y)}, r"different devices \(cpu, meta\)"),
         ({"validation": Split(TRAIN.x[:0], TRAIN.y[:0])}, "the split is empty"),
-        ({"epochs": -1}, "epochs is -1"),
+        ({"epochs": -1}, "epochs is -1; give a whole number of at least 0"),
+        ({"epochs": 1.5}, "epochs is 1.5"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"patience": 2}, "patience is 2 with no validation split"),
+        ({"patience": 2}, "patience is 2, but there is no validation split"),
         ({"patience": 0, "validation": VALIDATION}, "patience is 0"),
         (
             {"optimizer": partial(sgd, lr=1e38), "batch_size": 10},
@@ -285,6 +290,22 @@ def test_the_bar_shows_where_asked_and_is_gone_at_the_end(capsys):
     assert captured.err.split("\r")[-2:] == [" " * len(captured.err.split("\r")[-2]), ""]
     fit(make_model(), TRAIN, 2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_that_stops_early_ends_complete(monkeypatch):
+    # In a notebook, tqdm leaves a red bar behind when it closes before its total.
+    import tqdm.auto
+
+    ends = []
+
+    class Bar(tqdm.auto.tqdm):
+        def close(self):
+            ends.append((self.n, self.total))
+            super().close()
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
+    fit(make_model(), TRAIN, 5, progress=True, after_epoch=lambda model: True)
+    assert ends[0] == (1, 1)
 
 
 @pytest.mark.gpu
