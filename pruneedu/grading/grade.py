@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from pruneedu.course.notebooks import NotANotebookError
-from pruneedu.grading import gradebook, isolation, pages, results
+from pruneedu.grading import gradebook, isolation, pages, results, summary
 from pruneedu.grading.marking import mark_notebook
 from pruneedu.grading.results import Graded, Options
 from pruneedu.grading.sandbox import Sandbox
@@ -108,7 +108,7 @@ def _attempt(
 def _conclude(graded: list[Graded], out: Path) -> int:
     table = gradebook.rows(graded)
     results.write(out / "gradebook.csv", gradebook.as_csv(table))
-    results.write(out / "index.html", pages.summary_page(table, graded))
+    results.write(out / "index.html", summary.summary_page(table, graded))
     failed = sum(map(_failed, graded))
     print(f"{len(graded)} submissions: {out / 'gradebook.csv'}, {out / 'index.html'}")
     if failed:

@@ -5,6 +5,8 @@ import hashlib
 import unicodedata
 from html import escape
 
+from pruneedu.course.feedback import SIGNS
+
 LIMITS_ONLY = (
     "Graded with limits only (--isolation limits): the answers were not shut in, so these marks "
     "hold only as far as every submission of the class can be trusted."
@@ -19,7 +21,8 @@ h1, h2, h3, td, th, li, p { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .8rem 0; }
 th, td { border: 1px solid #c8c8c8; padding: .3rem .6rem; text-align: left; vertical-align: top; }
-thead th { background: #f1f1f1; } tbody th { font-weight: 600; min-width: 6rem; }
+thead th { background: #f1f1f1; white-space: nowrap; }
+tbody th { font-weight: 600; min-width: 6rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { background: #f1f1f1; padding: .1em .25em; font-size: .92em; overflow-wrap: anywhere; }
 small { color: #4a4a4a; display: block; white-space: nowrap; }
@@ -78,3 +81,8 @@ def table(head: str, rows: list[str]) -> str:
 def heads(*names: str) -> str:
     """Return the header cells of columns, from plain text."""
     return "".join(f'<th scope="col">{text(name)}</th>' for name in names)
+
+
+def signed(status: str) -> str:
+    """Return a status with its sign, so that colour is not needed to tell it."""
+    return f"{SIGNS.get(status, '·')} {text(status)}"
