@@ -2,11 +2,14 @@
 
 import inspect
 import os
+import sys
+import textwrap
 from collections.abc import Callable
+from itertools import takewhile
 from types import EllipsisType, SimpleNamespace
 
 from pruneedu.course import judging, progress
-from pruneedu.course.exercises import Exercise, Question, find, lessons
+from pruneedu.course.exercises import Exercise, Question, lessons
 from pruneedu.course.feedback import Feedback, feedback
 from pruneedu.course.stubs import helpers, without_docstring
 
@@ -26,7 +29,11 @@ class Lesson:
     """
 
     def __init__(self, number: str):
-        """Open lesson `number`, such as "02"."""
+        """Open the lesson with this number, such as "02".
+
+        Raises:
+            ValueError: there is no such lesson.
+        """
         if number not in lessons():
             raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
         self.record = lessons()[number]
@@ -35,26 +42,33 @@ class Lesson:
     def check(self, function: Callable) -> None:
         """Check an answer on the exercise's cases and say what is right and what is not.
 
-        Errors: CheckFailed when it does not pass. An untouched exercise is no failure.
+        An untouched exercise is no failure, and neither is the library's own function.
+
+        Args:
+            function: the learner's, defined with the exercise's name.
+
+        Raises:
+            CheckFailed: it does not pass.
+            ValueError: this lesson has no exercise with the function's name.
         """
-        exercise = self._exercise(function)
+        exercise = self._exercise(getattr(function, "__name__", repr(function)))
+        if function is exercise.reference:
+            said = f"**{exercise.name}**: this is the library's own. Define yours, and check that."
+            _display(Feedback("not attempted", (said,)))
+            return
         verdict = judging.check(exercise, function)
         if verdict.status == "not attempted":
-            where = (
-                f"Until it passes, `yours.{exercise.name}` is the library's own. `lesson.hint(\""
-            )
-            _display(feedback(verdict, f'{where}{exercise.name}")` gives a first hint.'))
+            _display(feedback(verdict, _how_to_go_on(exercise.name)))
         elif verdict.status == "passed":
             setattr(self.yours, exercise.name, function)
-            progress.update(exercise.name, passed=True)
             _display(feedback(verdict))
+            progress.update(exercise.name, passed=True)
         else:
             failures = progress.load(exercise.name)["failures"] + 1
             progress.update(exercise.name, failures=failures)
             _display(feedback(verdict, progress.next_hint(exercise)))
-            raise CheckFailed(
-                f"{exercise.name}: {verdict.right} of {verdict.cases} cases are right"
-            )
+            right = f"{verdict.right} of {verdict.cases} cases are right"
+            raise CheckFailed(f"{exercise.name}: {right}")
 
     def hint(self, name: str) -> None:
         """Show the next hint of an exercise."""
@@ -72,26 +86,36 @@ class Lesson:
             _display(Feedback("", (wait,)))
             return
         parts = (exercise.reference, *helpers(exercise.reference))
-        code = "\n\n\n".join(without_docstring(inspect.getsource(part)) for part in parts)
-        _show_code(f"The library's {name}", code)
+        _show_code(f"The library's {name}", "\n\n\n".join(map(_source, parts)))
         mine = getattr(self.yours, name)
         if mine is not exercise.reference:
-            source = without_docstring(inspect.getsource(mine))
-            same = source == without_docstring(inspect.getsource(exercise.reference))
+            source = _source(mine)
+            same = source == _source(exercise.reference)
             _show_code(f"Your {name}", "# the same, line for line" if same else source)
 
     def reveal(self, guess, *answers) -> None:
-        """Show the answers once a guess stands: text, figures, anything that can be displayed."""
+        """Show what was measured once a guess stands.
+
+        Args:
+            guess: the learner's, or `...` for none yet.
+            answers: sentences, figures, anything that can be displayed.
+        """
         if isinstance(guess, EllipsisType):
             ask = "Write your guess in the cell above, run it, then run this one again."
             _display(Feedback("", (ask,)))
             return
-        _display(Feedback("", (f"Your guess: **{guess}**",)))
-        for answer in answers:
+        said = takewhile(lambda answer: isinstance(answer, str), answers)
+        lines = (f"Your guess: **{guess}**", *said)
+        _display(Feedback("", lines))
+        for answer in answers[len(lines) - 1 :]:
             _show(answer)
 
     def quiz(self, name: str, answer=...) -> None:
-        """Ask a question; with an answer ("a", "b", …), say why it is right or wrong."""
+        """Ask a question; with an answer ("a", "b", …), say why it is right or wrong.
+
+        Raises:
+            ValueError: this lesson has no such question, or the question no such answer.
+        """
         if name not in self.record.quiz:
             known = ", ".join(self.record.quiz)
             raise ValueError(
@@ -114,12 +138,29 @@ class Lesson:
         """Show what is done in the whole course."""
         print(progress.show())
 
-    def _exercise(self, function: Callable | str) -> Exercise:
-        name = function if isinstance(function, str) else getattr(function, "__name__", "?")
-        lesson, exercise = find(name)
-        if lesson is not self.record:
-            raise ValueError(f"{name} is an exercise of lesson {lesson.number}, not of this one")
-        return exercise
+    def _exercise(self, name: str) -> Exercise:
+        for exercise in self.record.exercises:
+            if exercise.name == name:
+                return exercise
+        known = ", ".join(f"`{exercise.name}`" for exercise in self.record.exercises)
+        raise ValueError(
+            f"lesson {self.record.number} has no exercise {name!r}: its functions are {known}, "
+            "each written with `def` and its own name"
+        )
+
+
+def _how_to_go_on(name: str) -> str:
+    return (
+        f"Until it passes, `yours.{name}` is the library's own. "
+        f'`lesson.hint("{name}")` gives a first hint.'
+    )
+
+
+def _source(function: Callable) -> str:
+    try:
+        return without_docstring(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError):
+        return "# the source of this function is not known"
 
 
 def _ask(question: Question, answer) -> tuple[str, tuple[str, ...]]:
@@ -127,11 +168,12 @@ def _ask(question: Question, answer) -> tuple[str, tuple[str, ...]]:
     lines = [f"**{question.text}**", *(f"{key}) {choice.text}" for key, choice in letters.items())]
     if isinstance(answer, EllipsisType):
         return "", (*lines, 'Put a letter in place of `...`, such as `"a"`, and run the cell.')
-    if answer not in letters:
+    if not isinstance(answer, str) or answer not in letters:
         raise ValueError(f"the answer {answer!r} is none of {', '.join(letters)}")
     chosen = letters[answer]
     verdict = "Right" if chosen.right else "Not this one"
-    return "passed" if chosen.right else "failed", (*lines, f"{answer}) {verdict}. {chosen.reason}")
+    said = f"**{answer}) {verdict}.** {chosen.reason}"
+    return "passed" if chosen.right else "failed", (*lines, said)
 
 
 def _show(answer) -> None:
@@ -170,7 +212,5 @@ def _display(item) -> None:
 
 def _in_notebook() -> bool:
     """Whether an IPython kernel runs this; it cannot be so if IPython was never imported."""
-    import sys
-
     ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
