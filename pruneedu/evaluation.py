@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from pruneedu.data import Split
+from pruneedu.data import Split
 
 Metric = Callable[[Tensor, Tensor], float]
 
@@ -88,8 +86,7 @@ def evaluate(
     Raises:
         ValueError: an empty split, x and y of different lengths, data on another device.
 
-    >>> from types import SimpleNamespace
-    >>> split = SimpleNamespace(x=torch.eye(4), y=torch.tensor([0, 1, 2, 0]))
+    >>> split = Split(x=torch.eye(4), y=torch.tensor([0, 1, 2, 0]))
     >>> evaluate(nn.Identity(), split)
     0.75
     """
@@ -122,8 +119,7 @@ def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
 def check_split(split: Split, model: nn.Module) -> None:
     """Raise ValueError unless a split has as many rows in x as in y, some, on the model's device.
 
-    >>> from types import SimpleNamespace
-    >>> check_split(SimpleNamespace(x=torch.ones(3, 2), y=torch.ones(2)), nn.Linear(2, 2))
+    >>> check_split(Split(x=torch.ones(3, 2), y=torch.ones(2)), nn.Linear(2, 2))
     Traceback (most recent call last):
     ValueError: the split has 3 rows in x and 2 labels in y; it needs one label per row
     """

@@ -9,30 +9,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pruneedu.checkpoints import identify, load_checkpoint, save_checkpoint
-from pruneedu.evaluation import accuracy, check_split, evaluate, macro_f1
-from pruneedu.seeds import seed_epoch, seed_everything
-
-if TYPE_CHECKING:
-    from pruneedu.data import Split
-
-__all__ = [
-    "Fitted",
-    "History",
-    "accuracy",
-    "constant",
-    "cosine",
-    "evaluate",
-    "fit",
-    "macro_f1",
-    "seed_everything",
-    "sgd",
-]
+from pruneedu.data import Split
+from pruneedu.evaluation import check_split, evaluate
+from pruneedu.seeds import seed_epoch
 
 sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
 
@@ -133,8 +118,7 @@ def fit(
         ValueError: data that does not fit the model, a checkpoint of another run, or a loss
             that is no longer finite.
 
-    >>> from types import SimpleNamespace
-    >>> train = SimpleNamespace(x=torch.eye(2).repeat(50, 1), y=torch.tensor([0, 1] * 50))
+    >>> train = Split(x=torch.eye(2).repeat(50, 1), y=torch.tensor([0, 1] * 50))
     >>> trained, history = fit(nn.Linear(2, 2), train, epochs=5, batch_size=10)
     >>> evaluate(trained, train), history.loss[0] > history.loss[-1]
     (1.0, True)

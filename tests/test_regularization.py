@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pruneedu.data import Split
+from pruneedu.evaluation import evaluate
 from pruneedu.models import lenet5, mlp, mnist1d_cnn, small_cnn
 from pruneedu.regularization import (
     group_lasso,
@@ -17,7 +18,7 @@ from pruneedu.regularization import (
     with_dropout,
 )
 from pruneedu.tensors import prunable
-from pruneedu.training import evaluate, fit
+from pruneedu.training import fit
 
 numbers = st.floats(-4, 4, width=32)
 strengths = st.floats(0, 3, width=32)

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pruneedu.data import Split
-from pruneedu.training import constant, cosine, evaluate, fit, sgd
+from pruneedu.evaluation import evaluate
+from pruneedu.training import constant, cosine, fit, sgd
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
