@@ -16,9 +16,11 @@ NOTEBOOK_SEED = 0
 class Verdict:
     """The judgement of one answer: `status` is passed, partial, failed or not attempted.
 
-    right: cases answered as expected, of `cases`; held: for each part and property its text, weight and
-    whether it holds; problem: the first thing that is wrong, in one sentence; mistake: the known mistake
-    that the answer equals.
+    Attributes:
+        right: cases answered as expected, of `cases`.
+        held: for each part and property its text, its weight and whether it holds.
+        problem: the first thing that is wrong, in one sentence.
+        mistake: the known mistake that the answer makes.
     """
 
     exercise: str
@@ -61,7 +63,7 @@ def check(exercise: Exercise, function: Callable, seed: int = NOTEBOOK_SEED) -> 
 
 
 def judge(exercise: Exercise, observations: tuple[bytes, ...], seed: int) -> Verdict:
-    """Judge packed observations, one for each case in order; the ones that are missing count as wrong."""
+    """Judge packed observations, one for each case in order; a missing one counts as wrong."""
     answers = key(exercise, seed)
     seen = [_read(message) for message in observations[: len(answers.cases)]]
     seen += [{"error": {"type": "NotRun", "message": ""}}] * (len(answers.cases) - len(seen))
@@ -81,7 +83,7 @@ def judge(exercise: Exercise, observations: tuple[bytes, ...], seed: int) -> Ver
         len(seen),
         held,
         "" if passed else _problem(exercise, answers, seen, wrong),
-        None if passed else _named(answers, seen),
+        None if passed else _named(answers, seen, wrong),
     )
 
 
@@ -121,7 +123,7 @@ def _read(message: bytes) -> dict:
 
 
 def _apart(exercise: Exercise, case: Case, expected: dict, seen: dict) -> Difference | None:
-    """How an observation differs from the expected one, by the exercise's own rule if it has one."""
+    """How an observation differs from what is expected, by the exercise's own rule if any."""
     if "error" in expected or "error" in seen:
         wanted, got = (_outcome(s) for s in (expected, seen))
         same = "error" in expected and "error" in seen and wanted == got
@@ -159,25 +161,40 @@ def _held(exercise: Exercise, answers: Key, seen: list[dict]) -> tuple[tuple[str
 
 
 def _points(exercise: Exercise, answers: Key, held: tuple) -> int:
-    """Sum the weights that hold, once a part does that asks for a value and not only for an error."""
+    """Sum the weights that hold, once a part does that asks for a value, not only for an error."""
     valued = {c.part for c, e in zip(answers.cases, answers.expected, strict=True) if "result" in e}
     earned = any(holds and text in valued for text, _, holds in held[: len(exercise.parts)])
     return sum(weight for _, weight, holds in held if holds) if earned else 0
 
 
-def _named(answers: Key, seen: list[dict]) -> Mistake | None:
-    """The known mistake that the answer equals on every case: same results, errors, side effects.
+def _named(answers: Key, seen: list[dict], wrong: list) -> Mistake | None:
+    """The known mistake that the answer makes: same results, errors and side effects.
 
-    Cases that ask for an error count only for mistakes that show nowhere else: whether or not an answer
-    refuses bad input, its other mistake has a name.
+    On every case, if there is one such mistake. Cases that ask for an error then count only for
+    mistakes that show nowhere else: whether or not an answer refuses bad input, its other mistake
+    has a name. Otherwise on every case of the first part that is wrong, if one mistake alone fits
+    there: tired answers leave other parts open as well.
     """
+    valued = {i for i, expected in enumerate(answers.expected) if "result" in expected}
+    broken = [i for i, apart in enumerate(wrong) if apart is not None]
     for mistake, made in answers.mistakes:
-        rows = list(zip(answers.expected, made, seen, strict=True))
-        valued = [row for row in rows if "result" in row[0]]
-        shows = any(not _same(expected, wrong) for expected, wrong, _ in valued)
-        if all(_same(wrong, got) for _, wrong, got in (valued if shows else rows)):
+        where = valued if _shows(answers, made, valued) else range(len(seen))
+        if all(_same(made[i], seen[i]) for i in where):
             return mistake
-    return None
+    if not broken:
+        return None
+    part = {i for i in valued if answers.cases[i].part == answers.cases[broken[0]].part}
+    fits = [
+        mistake
+        for mistake, made in answers.mistakes
+        if _shows(answers, made, part) and all(_same(made[i], seen[i]) for i in part)
+    ]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _shows(answers: Key, made: tuple[dict, ...], where: set[int]) -> bool:
+    """Whether a mistake differs from what is expected on any of these cases."""
+    return any(not _same(answers.expected[i], made[i]) for i in where)
 
 
 def _same(made: dict, seen: dict) -> bool:

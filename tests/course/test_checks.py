@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 
-from pruneedu.course.exercises import Exercise, lessons
+from pruneedu.course.exercises import Exercise, find, lessons
 from pruneedu.course.judging import check, key
 from pruneedu.course.stubs import stub
 
@@ -105,3 +105,15 @@ def test_each_question_has_one_right_choice_and_a_reason_for_each(lesson):
     for question in lesson.quiz.values():
         assert sum(choice.right for choice in question.choices) == 1
         assert all(choice.reason for choice in question.choices)
+
+
+def test_a_mistake_is_named_where_other_parts_are_left_open():
+    def keep_top(scores, sparsity, scope="global", masks=None):
+        flat = torch.cat([score.flatten() for score in scores.values()])
+        keep = torch.zeros(len(flat), dtype=torch.bool)
+        keep[flat.argsort()[: len(flat) - round(sparsity * len(flat))]] = True
+        parts = keep.split([score.numel() for score in scores.values()])
+        return {n: p.view(scores[n].shape) for n, p in zip(scores, parts, strict=True)}
+
+    verdict = check(find("keep_top")[1], keep_top)
+    assert verdict.mistake.function.__name__ == "reversed_ranking"
