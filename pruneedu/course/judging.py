@@ -229,7 +229,6 @@ def _describe(exercise: Exercise, case: Case, expected: dict, seen: dict, apart:
         return f"It raised {error['type']}{text}{note}."
     if "error" in expected:
         return f"Expected {expected['error']['type']}{note}; it returned a result instead."
-    sentence = f"At {apart.where}: expected {apart.expected}, got {apart.got}{note}."
     if exercise.explain and alike(expected["result"], seen["result"]):
-        sentence += " " + exercise.explain(case, expected["result"], seen["result"])
-    return sentence
+        return exercise.explain(case, expected["result"], seen["result"])
+    return f"At {apart.where}: expected {apart.expected}, got {apart.got}{note}."
