@@ -17,6 +17,8 @@ lab: $(VENV)/.installed
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
 test: export MKL_NUM_THREADS := 1
+# Saved outputs hold no progress bars, so that none may appear when they are compared.
+test: export TQDM_DISABLE := 1
 # The learner's own progress and settings are neither read nor written.
 test: export PRUNEEDU_HOME := $(CURDIR)/$(VENV)/test-home
 test: export IPYTHONDIR := $(CURDIR)/$(VENV)/test-home/ipython

@@ -101,9 +101,11 @@ def _execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
+    """The environment of a full run; a progress bar would stay in the output as a dead widget."""
     import os
 
-    return {key: value for key, value in os.environ.items() if key != "PRUNEEDU_QUICK"}
+    kept = {key: value for key, value in os.environ.items() if key != "PRUNEEDU_QUICK"}
+    return {**kept, "TQDM_DISABLE": "1"}
 
 
 def _compare(path: Path, notebook: nbformat.NotebookNode) -> list[str]:
