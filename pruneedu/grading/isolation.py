@@ -1,4 +1,4 @@
-"""The system calls that shut a process in: namespaces, a root of its own, no privileges. Linux only.
+"""The system calls of Linux that shut a process in: namespaces, a root of its own, no privileges.
 
 This file imports nothing of the package, so that the server can be shut in before it imports torch.
 Run as a file it tries all of it, which is how `available` knows.
@@ -80,22 +80,27 @@ def enclosure() -> Enclosure:
 def new_root(shown: Iterable[str]) -> Iterator[str]:
     """Change to a root, after `become_init`, that has nothing but the files and folders `shown`.
 
-    Yields: the folder in which the old root can still be seen, to furnish the new one from. Afterwards
-    all of it is read-only, save an empty /tmp.
+    A link among them stays a link. Yields the folder in which the old root can still be seen, to
+    furnish the new one from. Afterwards all of it is read-only.
     """
-    sources = {path: os.path.realpath(path) for path in (*shown, *_DEVICES)}
+    real = {path: os.path.realpath(path) for path in (*shown, *_DEVICES)}
+    links = {path for path in real if os.path.islink(path)}
     _mount("none", "/", _RECURSIVE | _PRIVATE)
     _mount("tmpfs", "/tmp", _NOSUID | _NODEV, "tmpfs", "mode=755")
     os.mkdir("/tmp/old")
     _call("pivot_root", "/tmp", "/tmp/old")
     os.chdir("/")
-    for path, source in sources.items():
-        bind(f"/old{source}", path)
+    for path, target in real.items():
+        if path in links:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(target, path)
+        else:
+            bind(f"/old{target}", path)
     yield "/old"
     _call("umount2", "/old", _DETACH)
+    os.rmdir("/old")
     for folder in ("/tmp", _CLOSED):
         os.makedirs(folder, exist_ok=True)
-    os.rmdir("/old")
     _read_only("/")
 
 
@@ -116,7 +121,7 @@ def fork_init(enclosure: Enclosure) -> int:
 def enter_namespaces(enclosure: Enclosure, scratch: int, texts: Mapping[str, str]) -> None:
     """Leave the parent's mounts, network, shared memory and names; and, unless root, its user ids.
 
-    Arguments: scratch, bytes that the process's own /tmp may hold; texts, what single files shall read.
+    Arguments: scratch, bytes that a /tmp of its own may hold; texts, what single files shall read.
     """
     flags = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC | _NEW_UTS | _NEW_CGROUP
     uid, gid = os.geteuid(), os.getegid()
@@ -138,7 +143,7 @@ def enter_namespaces(enclosure: Enclosure, scratch: int, texts: Mapping[str, str
 
 
 def drop_privileges(enclosure: Enclosure) -> None:
-    """Give up all capabilities for good; root becomes a user that owns nothing, for limits bind it."""
+    """Give up all capabilities for good; root, whom limits do not bind, becomes nobody's user."""
     capability = 0
     while _libc().prctl(_DROP_BOUND, ctypes.c_ulong(capability), 0, 0, 0) == 0:
         capability += 1
@@ -167,6 +172,16 @@ def _map_ids(proc: int, users: str, groups: str) -> None:
         file = os.open(f"self/{name}", os.O_WRONLY, dir_fd=proc)
         os.write(file, text.encode())
         os.close(file)
+
+
+@contextmanager
+def passing_folder(path: str) -> Iterator[None]:
+    """Have a folder in memory for as long as the context lasts; what was bound from it stays."""
+    os.mkdir(path)
+    _mount("tmpfs", path, _NOSUID | _NODEV, "tmpfs", "mode=755")
+    yield
+    _call("umount2", path, _DETACH)
+    os.rmdir(path)
 
 
 def bind(source: str, target: str) -> None:

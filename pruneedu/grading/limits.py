@@ -13,9 +13,9 @@ _STATM = Path("/proc/self/statm")
 class Limits:
     """What one job may use.
 
-    timeout: wall-clock seconds. memory: bytes of each process, beyond what the library takes already.
+    timeout: wall-clock seconds. memory: bytes of a process, beyond what the library takes already.
     processes: processes and threads together. files: open files of a process. scratch: bytes in its
-    folder. output: bytes that are read from it.
+    folder, and in one file. output: bytes that are read from it.
     """
 
     timeout: float = 10.0

@@ -33,8 +33,8 @@ _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
     "LANG": "C.UTF-8",
     "PATH": os.defpath,
-    "PYTHONHASHSEED": "0",  # the same marks twice, whatever order a set has
-    "USER": "learner",
+    "PYTHONHASHSEED": "0",  # the same marks twice, whatever the order of a set
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # fewer, larger pages halve the time of a fork
 }
 _KEPT = ("LD_LIBRARY_PATH", "TMPDIR")
 _START = 180.0  # seconds that the imports may take on a slow disk
@@ -60,7 +60,7 @@ class Outcome:
     """What came back: bytes that nobody has looked at yet.
 
     observations: one for each case, in order, as far as they came. ended: "finished" when all came;
-    "timeout", "too much output", "killed" (a signal, or memory), "exited" (it ended its own process);
+    "timeout", "too much output", "killed" (by a signal), "exited" (it ended its own process);
     "failed to start" is no fault of the answer. detail: a sentence. seconds: how long it ran.
     """
 
@@ -73,19 +73,21 @@ class Outcome:
 class Sandbox:
     """A fork server and the way to it, as a context manager. Threads may call `run` at once.
 
-    Arguments: isolation, "namespaces", or "limits" where hostile answers need not be feared; limits,
-    fields of `limits.Limits` that are not to be the default.
+    Arguments: isolation, "namespaces", or "limits", out of which a hostile answer can break;
+    limits, those fields of `limits.Limits` that are not to be the default.
     Errors: RuntimeError when the server cannot be started, with the reason.
     """
 
     def __init__(
         self, isolation: Literal["namespaces", "limits"] = "namespaces", **limits: float
     ) -> None:
+        """Note what to start; nothing runs yet."""
         self.limits = Limits(**limits)
         self._namespaces = isolation == "namespaces"
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
+        """Start the server, which takes as long as importing torch."""
         if self._namespaces and (
             reason := syscall_filter.unknown_machine() or namespaces.available()
         ):
@@ -94,6 +96,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_) -> None:
+        """End the server and with it whatever still runs in it."""
         self._control.close()  # the server takes this as its end
         try:
             self._server.wait(_GRACE)
@@ -110,8 +113,7 @@ class Sandbox:
                 self._hand_over(far_data, far_status)
             for one in (data, status):
                 one.settimeout(self.limits.timeout + _GRACE)
-            observations: list[bytes] = []
-            overflow = self._converse(data, job, observations)
+            observations, overflow = self._converse(data, job)
             finished = len(observations) == len(job.cases)
             if finished or overflow:
                 status.shutdown(socket.SHUT_WR)  # nothing more is waited for
@@ -139,12 +141,19 @@ class Sandbox:
                 start_new_session=True,
             )
             far.close()
-            self._control.settimeout(_START)
-            if self._control.recv(5) != b"ready":
-                self._server.wait()
+            if not self._is_ready():
+                self.__exit__()
                 errors.seek(0)
                 lines = errors.read().decode(errors="replace").strip().splitlines()
-                raise RuntimeError(f"the sandbox's server did not start: {(lines or ['?'])[-1]}")
+                reason = lines[-1] if lines else f"nothing came within {_START:g} s"
+                raise RuntimeError(f"the sandbox's server did not start: {reason}")
+
+    def _is_ready(self) -> bool:
+        self._control.settimeout(_START)
+        try:
+            return self._control.recv(5) == b"ready"
+        except TimeoutError:
+            return False
 
     def _hand_over(self, *far: socket.socket) -> None:
         """Give the server its ends of a job's two connections; start it again if it has died."""
@@ -154,20 +163,21 @@ class Sandbox:
                 self._start()
             socket.send_fds(self._control, [b"j"], [one.fileno() for one in far])
 
-    def _converse(self, data: socket.socket, job: Job, observations: list[bytes]) -> str:
-        """Send the job, gather its observations; return a sentence when there was too much to read."""
+    def _converse(self, data: socket.socket, job: Job) -> tuple[list[bytes], str]:
+        """Send the job; return its observations, and a sentence if there was too much to read."""
         header = {"source": job.source, "function": job.function, "hidden": job.hidden}
+        observations: list[bytes] = []
         try:
             frames.send(data, json.dumps({**header, "cases": len(job.cases)}).encode())
             for case in job.cases:
                 frames.send(data, case)
             for observation in islice(frames.receive(data, self.limits.output), len(job.cases)):
-                observations.append(observation)
+                observations += [observation]
         except OverflowError as error:
-            return str(error)
+            return observations, str(error)
         except OSError:
-            return ""  # the child has ended or does not answer: the report says which
-        return ""
+            return observations, ""  # it has ended or does not answer: the report says which
+        return observations, ""
 
 
 def _read_report(status: socket.socket) -> dict:

@@ -21,6 +21,7 @@ from pruneedu.grading import frames, isolation
 from pruneedu.grading.limits import Limits, address_space
 from pruneedu.grading.view import show_package, shown_folders
 from pruneedu.grading.worker import Setting, report, work
+from pruneedu.seeds import seed_everything
 
 # What a learner's function may need; an optimizer would import torch._dynamo, for 1.5 s.
 _LIBRARY = ("math", "numpy", "torch._dynamo", "pruneedu", "pruneedu.course.tools")
@@ -48,6 +49,8 @@ def main(control: int, limits: dict, namespaces: bool) -> None:
     if namespaces:
         with isolation.new_root(shown_folders()) as old:
             show_package(old)
+    importlib.invalidate_caches()
+    seed_everything(0)  # what it reads and imports is then there for all children
     gc.collect()
     gc.freeze()  # a collection in a child would write to, and so copy, the pages of the library
     with socket.socket(fileno=control) as connection:
@@ -92,7 +95,7 @@ def _wake_when_a_child_ends() -> socket.socket:
 
 
 def _wait(sockets: list, children, timeout: float) -> list:
-    """The sockets that have news, those of children too; after `timeout` of the oldest, maybe none."""
+    """The sockets that have news, the children's too; maybe none, once the oldest is too old."""
     first = min((child.started for child in children), default=None)
     pause = None if first is None else max(0.0, first + timeout - time.monotonic())
     return select.select([*sockets, *(child.status for child in children)], [], [], pause)[0]

@@ -1,4 +1,4 @@
-"""What a learner's code sees of the machine and of the package: no cases, no lessons, no answers."""
+"""What a learner's code sees of the machine and of the package: no cases, no lessons."""
 
 import ast
 import importlib
@@ -11,39 +11,46 @@ import sys
 from pathlib import Path
 from types import CodeType, FunctionType
 
-from pruneedu.grading.isolation import bind
+from pruneedu.grading.isolation import bind, passing_folder
 
 _PACKAGE = Path(__file__).parents[1]
+_MESSAGE = "{name}: the library's own version is closed while your answer is graded"
 _LEFT_OUT = ("grading", "course/lessons", "course/notebooks")
 
 
 def shown_folders() -> list[str]:
     """List the folders that Python and its libraries are read from, none inside another.
 
-    Only the `lib` folders of a prefix: the prefix itself may be a clone, with its solutions.
+    Only the `lib` folders of a prefix, because the prefix may be a clone, with its solutions. A
+    link is listed beside what it points to.
     """
     prefixes = [sys.prefix, sys.base_prefix, "/usr/local", "/usr", "/"]
-    folders = [os.path.join(prefix, lib) for prefix in prefixes for lib in ("lib", "lib64")]
-    folders += [path for path in sys.path if path == site.getusersitepackages()]
-    chosen: list[str] = []
-    for path in sorted(set(filter(os.path.isdir, folders))):
-        if not any(map(Path(path).is_relative_to, chosen)):
-            chosen.append(path)
-    return chosen
+    found = {os.path.join(prefix, lib) for prefix in prefixes for lib in ("lib", "lib64")}
+    found |= {path for path in sys.path if path == site.getusersitepackages()}
+    links = {path for path in found if os.path.islink(path)}
+    shown: list[str] = []
+    for path in sorted(filter(os.path.isdir, found - links | set(map(os.path.realpath, links)))):
+        if not any(map(Path(path).is_relative_to, shown)):
+            shown.append(path)
+    return [*shown, *sorted(links)]
 
 
 def show_package(old: str) -> None:
-    """Show the view of the package where the package is, and in place of any other copy of it.
+    """Show the view of the package in its place, and an empty folder in place of any other copy.
 
-    Arguments: old, the folder in which the machine's own files are seen while the root is furnished.
+    Arguments: old, the folder in which the machine's own root is still seen (`new_root`).
     """
-    write_view(Path(f"{old}{_PACKAGE.resolve()}"), Path("/view"))
-    copies = {str(_PACKAGE)}
-    for folder in map(Path, shown_folders()):
-        for pattern in (_PACKAGE.name, f"python*/*-packages/{_PACKAGE.name}"):
-            copies.update(map(str, folder.glob(pattern)))
-    for path in sorted(copies):
-        bind("/view", path)
+    patterns = (_PACKAGE.name, f"python*/*-packages/{_PACKAGE.name}")
+    copies = [
+        str(copy) for at in shown_folders() for name in patterns for copy in Path(at).glob(name)
+    ]
+    with passing_folder("/passing"):
+        os.mkdir("/passing/empty")
+        write_view(Path(f"{old}{os.path.realpath(_PACKAGE)}"), Path("/passing/view"))
+        bind("/passing/view", str(_PACKAGE))
+        for path in copies:
+            if os.path.realpath(path) != os.path.realpath(_PACKAGE):
+                bind("/passing/empty", path)
 
 
 def write_view(source: Path, folder: Path) -> None:
@@ -74,7 +81,7 @@ def close_reference(path: str) -> dict[str, str]:
     parts = compile(text, file, "exec", dont_inherit=True).co_consts
     code = (part for part in parts if isinstance(part, CodeType) and part.co_name == name)
     reference.__code__ = next(code)
-    linecache.clearcache()
+    linecache.cache.pop(file, None)
     return {file: text}
 
 
@@ -89,8 +96,8 @@ def closed_source(source: str, name: str) -> str:
     functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
     function = next(function for function in functions if function.name == name)
     first = function.body[1 if ast.get_docstring(function) is not None else 0]
-    message = f"{name}: the library's own version is closed while your answer is graded"
+    raised = f'    raise RuntimeError("{_MESSAGE.format(name=name)}")'
     lines = source.splitlines()
     blank = [""] * (function.end_lineno - first.lineno)
-    lines[first.lineno - 1 : function.end_lineno] = [f'    raise RuntimeError("{message}")', *blank]
+    lines[first.lineno - 1 : function.end_lineno] = [raised, *blank]
     return "\n".join(lines)

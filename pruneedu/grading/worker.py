@@ -1,9 +1,9 @@
 """What a child of the fork server does: read its job, shut itself in, run the learner's code."""
 
-import importlib
 import json
 import linecache
 import os
+import random
 import signal
 import socket
 import sys
@@ -19,7 +19,6 @@ from pruneedu.grading import frames, syscall_filter
 from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespaces
 from pruneedu.grading.limits import Limits, set_limits
 from pruneedu.grading.view import close_reference
-from pruneedu.seeds import seed_everything
 
 _ANSWER = "<answer>"  # stands for the file's name in tracebacks
 
@@ -28,8 +27,8 @@ _ANSWER = "<answer>"  # stands for the file's name in tracebacks
 class Setting:
     """What a job runs in.
 
-    mapped: bytes that the server has mapped (`limits.address_space`). tasks: a descriptor of the folder
-    of its threads. enclosure: None without namespaces. Linux alone has the last three.
+    mapped: bytes that the server has mapped. tasks: a descriptor of the folder of its threads.
+    enclosure: None without namespaces. Only Linux has the last three.
     """
 
     limits: Limits
@@ -42,7 +41,7 @@ def work(data: socket.socket, status: socket.socket, setting: Setting, scratch: 
     """Do one job and end the process; it never returns.
 
     Arguments: data, brings the job and takes its observations; status, takes the reason when the
-    learner's code cannot be started, and is closed before its first line; scratch, the folder to run in.
+    learner's code cannot be started, and is closed before its first line; scratch, its own folder.
     """
     try:
         try:
@@ -69,11 +68,13 @@ def report(ended: str, detail: str, seconds: float = 0.0) -> bytes:
 
 
 def define(source: str, name: str) -> Callable:
-    """Run a learner's definitions; return the function `name`, or one that raises what they raised."""
+    """Run a learner's definitions; return the function `name`, or one that raises their error."""
     module = sys.modules["__main__"] = ModuleType("__main__")
     linecache.cache[_ANSWER] = (len(source), None, source.splitlines(keepends=True), _ANSWER)
     try:
         exec(compile(source, _ANSWER, "exec", dont_inherit=True), module.__dict__)
+        if name not in module.__dict__:
+            raise NameError(f"name '{name}' is not defined")
         return module.__dict__[name]
     except BaseException as error:
         return partial(_fail, error)
@@ -99,10 +100,9 @@ def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
     if setting.enclosure:
         enter_namespaces(setting.enclosure, setting.limits.scratch, texts)
     os.chdir(scratch)
-    os.environ.update(HOME=scratch, TMPDIR=scratch)
+    os.environ.update(HOME=scratch, TMPDIR=scratch, USER="learner")
     tempfile.tempdir = scratch
-    importlib.invalidate_caches()
-    seed_everything(0)
+    random.seed(0)  # Python seeds it anew after a fork; NumPy and PyTorch keep the server's seed
     set_limits(setting.limits, setting.mapped)
     if setting.enclosure:
         drop_privileges(setting.enclosure)
