@@ -95,11 +95,11 @@ def _attempt(
 ) -> tuple[str, list[str], list[results.Mark]]:
     """The status, notes and marks of one submission. Whatever it holds, the run goes on."""
     if problem:
-        return "unreadable", [f"This was not graded: {problem}."], []
+        return "unreadable", [f"This was not graded, because {problem}."], []
     try:
         return "graded", *mark_notebook(decode(content), options.seed, sandbox)
     except (UnreadableError, NotANotebookError) as error:
-        return "unreadable", [f"This was not graded: {error}."], []
+        return "unreadable", [f"This was not graded, because {error}."], []
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"[:500]
         return "not graded", [f"This could not be graded: {reason}. A person will look at it."], []
@@ -110,9 +110,10 @@ def _conclude(graded: list[Graded], out: Path) -> int:
     results.write(out / "gradebook.csv", gradebook.as_csv(table))
     results.write(out / "index.html", summary.summary_page(table, graded))
     failed = sum(map(_failed, graded))
-    print(f"{len(graded)} submissions: {out / 'gradebook.csv'}, {out / 'index.html'}")
+    print(f"Submissions: {len(graded)}. Gradebook: {out / 'gradebook.csv'}")
+    print(f"Summary, with what to look at: {out / 'index.html'}")
     if failed:
-        print(f"{failed} could not be graded whole: {out / 'index.html'} says which")
+        print(f"Not graded whole, through no fault of theirs: {failed}. The summary says which.")
     return int(failed > 0)
 
 

@@ -49,7 +49,12 @@ def rows(graded: Iterable[Graded]) -> list[Row]:
 
 
 def as_csv(table: Iterable[Row]) -> str:
-    """Return the gradebook as CSV text, in which no cell can become a formula."""
+    """Return the gradebook as CSV text, in which no cell can become a formula.
+
+    >>> print(as_csv([Row("=1+1", "02", "keep_top", 3, 11, "partial")]), end="")
+    "learner","lesson","exercise","points","max_points","status"
+    "'=1+1","02","keep_top",3,11,"partial"
+    """
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(_HEADER)

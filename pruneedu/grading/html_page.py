@@ -84,5 +84,9 @@ def heads(*names: str) -> str:
 
 
 def signed(status: str) -> str:
-    """Return a status with its sign, so that colour is not needed to tell it."""
+    """Return a status with its sign, so that colour is not needed to tell it.
+
+    >>> signed("passed")
+    '✓ passed'
+    """
     return f"{SIGNS.get(status, '·')} {text(status)}"

@@ -23,7 +23,8 @@ def mark_notebook(text: str, seed: int, sandbox: Sandbox) -> tuple[list[str], li
     Errors: NotANotebookError with a sentence for the learner.
     """
     with _one_at_a_time:
-        body, notes = statements(code_cells(text))
+        body, broken = statements(code_cells(text))
+    notes = [_sentence(note) for note in broken]
     found = find_lessons(body)
     if not found:
         notes.append(
@@ -43,6 +44,9 @@ def find_lessons(body: list[ast.stmt]) -> list[LessonRecord]:
 
     These are the lesson with the most, and any other of which more than half are there: a helper
     that has the name of another lesson's exercise makes no second lesson.
+
+    >>> [lesson.number for lesson in find_lessons(ast.parse("def keep_top(): pass").body)]
+    ['02']
     """
     defined = {statement.name for statement in body if isinstance(statement, ast.FunctionDef)}
     counts = {
@@ -105,7 +109,11 @@ def _say(verdict: Verdict, outcome: Outcome, cases: int, hint: str) -> Feedback:
         return said
     status = "timeout" if outcome.ended == "timeout" else "ended early"
     first, *rest = said.lines
-    return Feedback(status, (first, outcome.detail, *rest))
+    return Feedback(status, (first, _sentence(outcome.detail), *rest))
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:].removesuffix('.')}."
 
 
 def _library_exercises() -> dict[str, Exercise]:

@@ -84,6 +84,9 @@ def decode(content: bytes) -> str:
     """Return a notebook's text.
 
     Errors: UnreadableError with a sentence for its learner.
+
+    >>> decode(b"{}")
+    '{}'
     """
     if content.startswith(b"PK\x03\x04"):
         raise UnreadableError("it is a zip archive: submit the notebook itself, as .ipynb")

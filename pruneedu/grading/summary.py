@@ -136,7 +136,8 @@ def _list(items: list[str]) -> str:
 def _submissions(graded: list[Graded]) -> str:
     body = []
     for one in graded:
-        points = f"{sum(m.points for m in one.marks)} of {sum(m.max_points for m in one.marks)}"
+        earned, most = (sum(getattr(m, n) for m in one.marks) for n in ("points", "max_points"))
+        points = f"{earned} of {most}" if one.marks else ""
         held = ", ".join(dict.fromkeys(mark.lesson for mark in one.marks))
         body.append(
             f'<th scope="row">{_link(one)}</th><td>{text(one.learner)}</td><td>{one.status}</td>'

@@ -19,7 +19,6 @@ from pruneedu.grading.html_page import LIMITS_ONLY
 SPARSITY, ACCURACY = (find(name)[1] for name in ("sparsity", "accuracy"))
 RIGHT = solution(SPARSITY.reference)
 WRONG = f"def {SPARSITY.name}(*args, **kwargs):\n    return 'none'"
-NOTHING_BACK = "nothing came back"
 
 
 @pytest.fixture(autouse=True)
@@ -205,14 +204,14 @@ def test_cases_before_the_end_count(folders, monkeypatch, ended, status):
 
     def cut_short(self, job):
         seen = whole(self, job).observations[:first]
-        return marking.Outcome(seen, ended, f"{NOTHING_BACK}.", 1.0)
+        return marking.Outcome(seen, ended, "nothing came back", 1.0)
 
     monkeypatch.setattr(InProcess, "run", cut_short)
     assert run(folders) == 0
     earned = SPARSITY.parts[part]
     assert points(folders)["ada"] == f"{earned} {status}"
     (mark, _) = record(folders, "ada")["marks"]
-    assert any(NOTHING_BACK in line for line in mark["lines"])
+    assert "Nothing came back." in mark["lines"]
     assert any("ended before all cases" in line for line in mark["lines"])
 
 
