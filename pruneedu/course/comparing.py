@@ -14,33 +14,30 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-6
 def difference(expected, got, where: str = "the result") -> Difference | None:
     """Return the first difference between two plain values, or None when they agree.
 
-    Numbers agree within 1e-4 relative or 1e-6 absolute; nan agrees with nan; a list may stand for a
-    tuple and an int for a float, but a bool is no number.
+    Numbers agree within 1e-4 relative or 1e-6 absolute; nan agrees with nan; a list may stand for
+    a tuple, an int for a float and one floating type for another, but a bool is no number.
+
+    Args:
+        expected: the right value; only what it has is looked at.
+        got: the value to judge, as `unpack` gives it.
+        where: what the two are, for the words of the difference.
 
     >>> difference([0.5, 1.0], [0.5, 2.0])
     Difference(where='the result[1]', expected='1', got='2')
     """
-    if isinstance(expected, ModelState):
-        expected = expected.state
-        got = got.state if isinstance(got, ModelState) else got
-    if isinstance(expected, Tool):
-        return (
-            None
-            if isinstance(got, Tool) and got.name == expected.name
-            else Difference(where, f"the tool {expected.name}", _short(got))
-        )
     if not _same_kind(expected, got):
         return Difference(where, _kind(expected), _kind(got))
+    if isinstance(expected, ModelState):
+        return difference(expected.state, got.state, where)
     if isinstance(expected, Tensor):
         return _tensor_difference(expected, got, where)
     if isinstance(expected, dict):
         return _dict_difference(expected, got, where)
     if isinstance(expected, list | tuple):
-        if len(expected) != len(got):
-            return Difference(where, f"{len(expected)} items", f"{len(got)} items")
-        pairs = enumerate(zip(expected, got, strict=True))
-        return _first(difference(e, g, f"{where}[{i}]") for i, (e, g) in pairs)
-    if isinstance(expected, float):
+        return _list_difference(expected, got, where)
+    if isinstance(expected, Tool):
+        agree = expected.name == got.name
+    elif isinstance(expected, float):
         close = math.isclose(expected, got, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
         agree = close or (math.isnan(expected) and math.isnan(got))
     else:
@@ -89,6 +86,13 @@ def _tensor_difference(expected: Tensor, got: Tensor, where: str) -> Difference 
     index = tuple(int(i) for i in (~agree).nonzero()[0])
     place = where + (str(list(index)) if index else "")
     return Difference(place, _short(expected[index].item()), _short(got[index].item()))
+
+
+def _list_difference(expected: list | tuple, got: list | tuple, where: str) -> Difference | None:
+    if len(expected) != len(got):
+        return Difference(where, f"{len(expected)} items", f"{len(got)} items")
+    pairs = enumerate(zip(expected, got, strict=True))
+    return _first(difference(e, g, f"{where}[{i}]") for i, (e, g) in pairs)
 
 
 def _dict_difference(expected: dict, got: dict, where: str) -> Difference | None:

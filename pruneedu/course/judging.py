@@ -1,5 +1,6 @@
 """Judge what was observed of a learner's function. Runs no line of the learner's."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,9 +15,12 @@ NOTEBOOK_SEED = 0
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one answer: `status` is passed, partial, failed or not attempted.
+    """The judgement of one answer.
 
     Attributes:
+        exercise: its name.
+        status: "passed", "partial", "failed" or "not attempted".
+        points: what it earns, of `max_points`.
         right: cases answered as expected, of `cases`.
         held: for each part and property its text, its weight and whether it holds.
         problem: the first thing that is wrong, in one sentence.
@@ -58,21 +62,36 @@ def key(exercise: Exercise, seed: int) -> Key:
 
 
 def check(exercise: Exercise, function: Callable, seed: int = NOTEBOOK_SEED) -> Verdict:
-    """Run `function` here, on copies of the cases, and judge it. For code that may be trusted."""
+    """Run a function here, on copies of the cases, and judge it: for code that may be trusted.
+
+    Args:
+        exercise: the record.
+        function: the answer.
+        seed: of the cases.
+    """
     return judge(exercise, tuple(observe(function, c) for c in key(exercise, seed).packed), seed)
 
 
 def judge(exercise: Exercise, observations: tuple[bytes, ...], seed: int) -> Verdict:
-    """Judge packed observations, one for each case in order; a missing one counts as wrong."""
+    """Judge what was observed of an answer, without running a line of it.
+
+    An answer that raises `NotImplementedError` on each case, as the stub does, is not attempted.
+
+    Args:
+        exercise: the record.
+        observations: one for each case, in their order, as `observe` packs them. They are not
+            trusted; those that are missing count as wrong.
+        seed: of the cases that were observed.
+    """
     answers = key(exercise, seed)
     seen = [_read(message) for message in observations[: len(answers.cases)]]
-    seen += [{"error": {"type": "NotRun", "message": ""}}] * (len(answers.cases) - len(seen))
-    if all(s.get("error", {}).get("type") == "NotImplementedError" for s in seen):
-        held = tuple((text, weight, False) for text, weight, _ in _held(exercise, answers, seen))
-        return Verdict(exercise.name, "not attempted", 0, exercise.points, 0, len(seen), held)
-    held = _held(exercise, answers, seen)
-    points = _points(exercise, answers, held)
+    seen += [_raised("NotRun")] * (len(answers.cases) - len(seen))
     wrong = _wrong(exercise, answers, seen)
+    held = _held(exercise, answers, seen, wrong)
+    if all(_is_open(exercise, one) for one in seen):
+        held = tuple((text, weight, False) for text, weight, _ in held)
+        return Verdict(exercise.name, "not attempted", 0, exercise.points, 0, len(seen), held)
+    points = _points(exercise, answers, held)
     passed = all(holds for _, _, holds in held)
     return Verdict(
         exercise.name,
@@ -91,11 +110,13 @@ def untouched(weight: int = 1) -> Property:
     """The property that the call leaves its arguments as they were."""
 
     def broken(sent: dict, seen: dict) -> str | None:
-        if seen.get("after") is None:
+        if seen["after"] is None:
             return "After the call the arguments can no longer be read."
         change = difference(sent, seen["after"], "the arguments")
-        place = change and change.where.removeprefix("the arguments['args']")
-        return change and (
+        if change is None:
+            return None
+        place = re.sub(r"^the arguments(\['k?w?args'\])?", "", change.where)
+        return (
             f"The call changes its input: argument {place} was {change.expected} "
             f"and is {change.got} afterwards. Work on a copy."
         )
@@ -108,18 +129,36 @@ def _run(function: Callable, packed: tuple[bytes, ...]) -> tuple[dict, ...]:
 
 
 def _read(message: bytes) -> dict:
-    """Read one observation; whatever is malformed counts as an error of the answer."""
+    """Read one observation: "result" or "error", and "after"; a malformed one is an error."""
     try:
         seen = unpack(message)
     except NotPlainError as error:
-        return {"error": {"type": "NotPlainError", "message": str(error)}}
-    error = seen.get("error", {"type": "", "message": ""}) if isinstance(seen, dict) else None
-    well_formed = isinstance(error, dict) and all(
-        isinstance(error.get(k), str) for k in ("type", "message")
+        return _raised("NotPlainError", str(error))
+    seen = seen if type(seen) is dict else {}
+    after, error = seen.get("after"), seen.get("error")
+    if type(error) is dict and all(type(error.get(k)) is str for k in ("type", "message")):
+        return _raised(error["type"], error["message"], after)
+    if "result" in seen and "error" not in seen:
+        return {"result": seen["result"], "after": after}
+    return _raised("NotPlainError", "the observation is malformed")
+
+
+def _raised(kind: str, message: str = "", after: object = None) -> dict:
+    """An observed error, its text cut short and made printable: the learner chose it."""
+    return {"error": {"type": _shown(kind, 80), "message": _shown(message, 500)}, "after": after}
+
+
+def _shown(text: str, most: int) -> str:
+    return "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[:most]
     )
-    if not well_formed or not ({"result", "error"} & seen.keys()):
-        return {"error": {"type": "NotPlainError", "message": "the observation is malformed"}}
-    return seen
+
+
+def _is_open(exercise: Exercise, seen: dict) -> bool:
+    """Whether this is what the exercise's own stub does, not another that the answer calls."""
+    error = seen.get("error", {"type": "", "message": ""})
+    own = not error["message"] or error["message"].startswith(f"{exercise.name}:")
+    return error["type"] == "NotImplementedError" and own
 
 
 def _apart(exercise: Exercise, case: Case, expected: dict, seen: dict) -> Difference | None:
@@ -141,9 +180,10 @@ def _wrong(exercise: Exercise, answers: Key, seen: list[dict]) -> list[Differenc
     return [_apart(exercise, case, expected, got) for case, expected, got in rows]
 
 
-def _held(exercise: Exercise, answers: Key, seen: list[dict]) -> tuple[tuple[str, int, bool], ...]:
+def _held(
+    exercise: Exercise, answers: Key, seen: list[dict], wrong: list[Difference | None]
+) -> tuple[tuple[str, int, bool], ...]:
     """For each part and each property: its text, its weight, whether it holds on all its cases."""
-    wrong = _wrong(exercise, answers, seen)
     parts = [
         (
             part,

@@ -15,9 +15,15 @@ MAX_MESSAGE = 500  # characters of an error's own text
 def observe(function: Callable, case: bytes) -> bytes:
     """Call `function` on the arguments of a packed case.
 
-    Arguments: function, the learner's; case, `pack({"args": [...], "kwargs": {...}})`.
-    Returns: a packed dict: "result", or "error" with its type and message; and "after", the arguments
-    as the call left them. It never raises, whatever the function does; only Ctrl-C passes.
+    It never raises, whatever the function does; only Ctrl-C passes.
+
+    Args:
+        function: the learner's.
+        case: `pack({"args": [...], "kwargs": {...}})`.
+
+    Returns:
+        A packed dict: "result", or "error" with its type and message; and "after", the arguments
+        as the call left them, or None where they are no longer plain data.
 
     >>> unpack(observe(abs, pack({"args": [-2], "kwargs": {}})))
     {'result': 2, 'after': {'args': [-2], 'kwargs': {}}}
@@ -29,9 +35,9 @@ def observe(function: Callable, case: bytes) -> bytes:
             torch.manual_seed(0)
             seen["result"] = function(*live["args"], **live["kwargs"])
         pack(seen)
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
         seen = {"error": _describe_error(error)}
     try:
         return pack({**seen, "after": _after(sent, live)})
@@ -52,7 +58,11 @@ def _after(sent: dict, live: dict) -> dict:
 
 def _describe_error(error: BaseException) -> dict[str, str]:
     try:
-        message = str(error)[:MAX_MESSAGE]
+        return {"type": _text(type(error).__name__, 80), "message": _text(str(error), MAX_MESSAGE)}
     except BaseException:  # its own text may raise whatever it likes
-        message = ""
-    return {"type": str(type(error).__name__)[:80], "message": message}
+        return {"type": "an error", "message": ""}
+
+
+def _text(text: str, most: int) -> str:
+    """The start of a text, as exactly a `str`, without what no file can hold."""
+    return str.encode(text, errors="replace").decode()[:most]

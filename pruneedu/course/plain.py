@@ -3,9 +3,10 @@
 A message is a JSON description, then the tensors as one safetensors block. Nothing in it can run.
 """
 
+from __future__ import annotations
+
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import safetensors
 import safetensors.torch
@@ -13,10 +14,14 @@ import torch
 from torch import Tensor, nn
 
 MAX_DESCRIPTION = 1_000_000  # bytes of JSON
+MAX_VALUES = 100_000  # numbers, strings, lists …: as many as so much JSON can describe
 MAX_TENSORS = 64_000_000  # bytes of tensors
 MAX_DEPTH = 40
 MAX_DIGITS = 300
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_DTYPES = {
+    *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.bfloat16, torch.float16, torch.float32, torch.float64),
+}
 _HINTS = {"numpy": "call .item() or torch.from_numpy(...)", "torch": "return a plain torch.Tensor"}
 
 
@@ -42,147 +47,216 @@ class ModelState:
 def pack(value) -> bytes:
     """Turn plain data into bytes.
 
-    Arguments: value, made of None, bool, int, float, str, list, tuple, dict, dense tensors, models of
-    `pruneedu.models` and tools, each of exactly that type.
-    Returns: bytes for `unpack`.
-    Errors: NotPlainError names the first value that is something else, or the limit that is passed.
+    Args:
+        value: made of None, bool, int, float, str, list, tuple, dict (keys: str or int), dense
+            tensors, models of `pruneedu.models` and tools, each of exactly that type.
+
+    Returns:
+        Bytes for `unpack`.
+
+    Raises:
+        NotPlainError: names the first value that is something else, or the limit that is passed.
 
     >>> unpack(pack({"kept": [1, 0.5, torch.tensor([True])]}))
     {'kept': [1, 0.5, tensor([True])]}
     """
-    tensors: dict[str, Tensor] = {}
-    text = json.dumps(_describe(value, tensors, "the value", MAX_DEPTH)).encode()
-    size = sum(tensor.nbytes for tensor in tensors.values())
-    if len(text) > MAX_DESCRIPTION or size > MAX_TENSORS:
+    draft = _Draft()
+    text = json.dumps(_describe(value, draft, "the value", MAX_DEPTH)).encode()
+    if len(text) > MAX_DESCRIPTION:
         raise NotPlainError(
-            f"the value takes {len(text):,} bytes and {size:,} bytes of tensors; "
-            f"at most {MAX_DESCRIPTION:,} and {MAX_TENSORS:,} are accepted"
+            f"the value takes {len(text):,} bytes without its tensors; "
+            f"at most {MAX_DESCRIPTION:,} are accepted"
         )
-    return len(text).to_bytes(8, "big") + text + safetensors.torch.save(tensors)
+    block = safetensors.torch.save(draft.tensors)
+    _check_header(block)
+    return len(text).to_bytes(8, "big") + text + block
 
 
 def unpack(data: bytes, build: bool = False):
     """Read what `pack` wrote, without trusting it.
 
-    Arguments: data, the bytes; build, True to make real models and tools of their descriptions: only
-    for messages that the caller wrote itself. Otherwise a model is read as a `ModelState`.
-    Returns: the value, sharing nothing with the packed one.
-    Errors: NotPlainError when the bytes are not such a message or pass a limit.
+    Args:
+        data: the bytes.
+        build: whether to make real models and tools of their descriptions, for messages that the
+            caller wrote itself. Otherwise a model is read as a `ModelState`.
+
+    Returns:
+        The value, sharing nothing with the packed one.
+
+    Raises:
+        NotPlainError: the bytes are not such a message, or pass a limit.
     """
     size = int.from_bytes(data[:8], "big")
+    if size > MAX_DESCRIPTION or len(data) > 2 * MAX_DESCRIPTION + MAX_TENSORS:
+        raise NotPlainError("the message is larger than is accepted")
     text, block = data[8 : 8 + size], data[8 + size :]
-    if size > MAX_DESCRIPTION or len(block) > MAX_TENSORS + MAX_DESCRIPTION or len(text) < size:
-        raise NotPlainError("the message is larger than is accepted, or cut short")
-    if _depth(text) > 3 * MAX_DEPTH:
-        raise NotPlainError("the message is nested too deeply")
+    _check_header(block)
     try:
-        description = json.loads(text, parse_int=_refuse_number, parse_float=_refuse_number)
-        return _restore(description, safetensors.torch.load(block), build)
+        node = json.loads(text, parse_int=_refuse, parse_float=_refuse, parse_constant=_refuse)
+        tensors = safetensors.torch.load(block)
+        value = _restore(node, tensors, build, MAX_DEPTH)
     except NotPlainError:
         raise
-    except (
-        ValueError,
-        KeyError,
-        IndexError,
+    except (  # what the readers raise for bytes that nobody packed
+        ArithmeticError,
+        AssertionError,
+        LookupError,
+        RuntimeError,
         TypeError,
-        RecursionError,
+        ValueError,
         safetensors.SafetensorError,
     ) as error:
         raise NotPlainError(f"the message cannot be read ({type(error).__name__})") from None
+    if tensors:
+        raise NotPlainError("the message holds a tensor that it does not describe")
+    return value
 
 
-def _describe(value, tensors: dict[str, Tensor], where: str, depth: int):
-    """Describe `value` as JSON lists that start with the type's name; tensors go to `tensors`."""
+def _check_header(block: bytes) -> None:
+    """Refuse more tensors than a few thousand: each costs memory, also without an entry."""
+    if int.from_bytes(block[:8], "little") > MAX_DESCRIPTION:
+        raise NotPlainError("the message holds more tensors than are accepted")
+
+
+@dataclass
+class _Draft:
+    """What a message has come to while it is written."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    nbytes: int = 0
+    values: int = 0
+
+
+def _describe(value, draft: _Draft, where: str, depth: int) -> list:
+    """Describe `value` as JSON lists that start with the type's name; tensors go to the draft."""
     kind = type(value)
+    draft.values += 1
     if depth == 0:
         raise NotPlainError(f"{where} is nested more than {MAX_DEPTH} deep")
-    if kind in (bool, str, type(None)):
-        return [kind.__name__, value]
+    if draft.values > MAX_VALUES:
+        raise NotPlainError(f"the value holds more than {MAX_VALUES:,} numbers, strings and lists")
+    if kind in (list, tuple):
+        items = enumerate(value)
+        return [kind.__name__, [_describe(v, draft, f"{where}[{i}]", depth - 1) for i, v in items]]
+    if kind is dict:
+        return ["dict", [_pair(k, v, draft, where, depth - 1) for k, v in value.items()]]
+    if kind in (Tensor, nn.Parameter):
+        return ["tensor", _store(value, draft, where)]
+    if kind is Tool:
+        return ["Tool", value.name, _describe(value.options, draft, where, depth - 1)]
+    if kind is ModelState:
+        return ["model", ["NoneType", None], _describe(value.state, draft, where, depth - 1)]
+    if isinstance(value, nn.Module):
+        made_by = list(getattr(value, "architecture", ())) or None
+        parts = (made_by, dict(nn.Module.state_dict(value)))
+        return ["model", *(_describe(part, draft, where, depth - 1) for part in parts)]
+    return [kind.__name__, _scalar(value, where)]
+
+
+def _scalar(value, where: str) -> bool | str | None:
+    kind = type(value)
+    if kind in (bool, type(None)):
+        return value
+    if kind is str:
+        if not value.isascii() and value.encode(errors="replace").decode() != value:
+            raise NotPlainError(f"{where} holds a character that no file can hold (a surrogate)")
+        return value
     if kind is int:
         if abs(value) >= 10**MAX_DIGITS:
             raise NotPlainError(f"{where} is an integer of more than {MAX_DIGITS} digits")
-        return ["int", str(value)]
+        return str(value)
     if kind is float:
-        return ["float", value.hex()]
-    if kind in (list, tuple):
-        return [
-            kind.__name__,
-            [_describe(v, tensors, f"{where}[{i}]", depth - 1) for i, v in enumerate(value)],
-        ]
-    if kind is dict:
-        pairs = []
-        for key, item in value.items():
-            if type(key) not in (str, int):
-                raise NotPlainError(f"{where} has a key of type {_type_name(key)}; use strings")
-            pairs.append([key, item])
-        return [
-            "dict",
-            [
-                [
-                    _describe(k, tensors, where, 1),
-                    _describe(v, tensors, f"{where}[{k!r}]", depth - 1),
-                ]
-                for k, v in pairs
-            ],
-        ]
-    if kind in (Tensor, nn.Parameter):
-        return ["tensor", _store(value, tensors, where)]
-    if kind is Tool:
-        return ["Tool", value.name, _describe(value.options, tensors, where, depth - 1)]
-    if kind is ModelState:
-        return ["model", ["NoneType", None], _describe(value.state, tensors, where, depth - 1)]
-    if isinstance(value, nn.Module):
-        architecture = list(getattr(value, "architecture", ())) or None
-        state = dict(nn.Module.state_dict(value))
-        return [
-            "model",
-            _describe(architecture, tensors, where, depth - 1),
-            _describe(state, tensors, where, depth - 1),
-        ]
-    hint = _HINTS.get(
-        kind.__module__.split(".")[0], "return numbers, strings, lists, dicts, tensors"
-    )
-    raise NotPlainError(f"{where} is of type {_type_name(value)}, which is not plain data: {hint}")
+        return value.hex()
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    known = "return numbers, strings, lists, dicts, tensors"
+    hint = _HINTS.get(kind.__module__.split(".")[0], known)
+    raise NotPlainError(f"{where} is of type {name}, which is not plain data: {hint}")
 
 
-def _store(value: Tensor, tensors: dict[str, Tensor], where: str) -> str:
-    if value.layout is not torch.strided or value.is_complex() or value.is_quantized:
-        raise NotPlainError(f"{where} is a {value.layout} tensor of {value.dtype}; make it dense")
-    if value.numel() * value.element_size() > MAX_TENSORS:
-        raise NotPlainError(f"{where} has shape {tuple(value.shape)}: too large to send")
-    name = str(len(tensors))
-    tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+def _pair(key, value, draft: _Draft, where: str, depth: int) -> list:
+    if type(key) not in (str, int):
+        raise NotPlainError(f"{where} has a key of type {type(key).__name__}; use strings")
+    inner = f"{where}[{key!r:.60}]"
+    return [_describe(key, draft, inner, 1), _describe(value, draft, inner, depth)]
+
+
+def _store(value: Tensor, draft: _Draft, where: str) -> str:
+    if value.layout is not torch.strided or value.dtype not in _DTYPES or value.is_meta:
+        kind = f"a {value.layout} tensor of {value.dtype} on {value.device}"
+        raise NotPlainError(f"{where} is {kind}: return a dense tensor of numbers or truth values")
+    draft.nbytes += value.numel() * value.element_size()
+    if draft.nbytes > MAX_TENSORS:
+        raise NotPlainError(
+            f"{where} has shape {tuple(value.shape)}: with it the tensors take {draft.nbytes:,} "
+            f"bytes, and at most {MAX_TENSORS:,} are accepted"
+        )
+    name = str(len(draft.tensors))
+    draft.tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
     return name
 
 
-def _restore(node, tensors: dict[str, Tensor], build: bool):
-    kind, content = node[0], node[1]
-    if kind in ("bool", "str", "NoneType"):
-        if type(content).__name__ != kind:
-            raise NotPlainError(f"the message calls a {type(content).__name__} a {kind}")
-        return content
-    if kind == "int":
-        if len(content) > MAX_DIGITS + 1:
-            raise NotPlainError(f"the message has an integer of more than {MAX_DIGITS} digits")
-        return int(content)
-    if kind == "float":
-        return float.fromhex(content)
-    if kind in ("list", "tuple"):
-        items = [_restore(item, tensors, build) for item in content]
-        return items if kind == "list" else tuple(items)
-    if kind == "dict":
-        return {_restore(k, tensors, build): _restore(v, tensors, build) for k, v in content}
-    if kind == "tensor":
-        return tensors[content]
-    if kind == "Tool":
-        return _tool(content, _restore(node[2], tensors, build), build)
-    if kind == "model":
-        architecture, state = (_restore(part, tensors, build) for part in node[1:3])
-        return _model(architecture, state) if build else ModelState(state)
+def _restore(node, tensors: dict[str, Tensor], build: bool, depth: int):
+    """Make the value that a node describes; each tensor is taken once."""
+    if depth == 0:
+        raise NotPlainError(f"the message is nested more than {MAX_DEPTH} deep")
+
+    def inner(node):
+        return _restore(node, tensors, build, depth - 1)
+
+    match node:
+        case ["NoneType", None as value] | ["bool", bool(value)]:
+            return value
+        case ["str", str(value)]:
+            value.encode()  # refuses what no file can hold
+            return value
+        case ["int", str(digits)] if len(digits) <= MAX_DIGITS + 1:
+            return int(digits)
+        case ["float", str(digits)]:
+            return float.fromhex(digits)
+        case ["list", [*items]]:
+            return [inner(item) for item in items]
+        case ["tuple", [*items]]:
+            return tuple(inner(item) for item in items)
+        case ["dict", [*pairs]]:
+            return _dict([(inner(key), inner(value)) for key, value in pairs])
+        case ["tensor", str(name)]:
+            return _tensor(tensors.pop(name))
+        case ["Tool", str(name), options]:
+            return _tool(name, inner(options), build)
+        case ["model", architecture, state]:
+            return _model(inner(architecture), inner(state), build)
     raise NotPlainError("the message holds a kind of value that is not known")
 
 
-def _model(architecture, state: dict) -> nn.Module:
+def _dict(pairs: list[tuple]) -> dict:
+    made = dict(pairs)
+    if len(made) < len(pairs) or any(type(key) not in (str, int) for key in made):
+        raise NotPlainError("the message has a dict with a key that is double or no string")
+    return made
+
+
+def _tensor(tensor: Tensor) -> Tensor:
+    if tensor.dtype not in _DTYPES:
+        raise NotPlainError(f"the message holds a tensor of {tensor.dtype}")
+    # A byte that is neither 0 nor 1 would be true, and count for more than one.
+    return tensor.view(torch.uint8) != 0 if tensor.dtype == torch.bool else tensor
+
+
+def _tool(name: str, options: dict, build: bool):
+    if type(options) is not dict:
+        raise NotPlainError("the message has a tool whose options are no dict")
+    if not build:
+        return Tool(name, options)
+    from pruneedu.course import tools
+
+    return tools.bind(name, **options)
+
+
+def _model(architecture, state: dict, build: bool) -> nn.Module | ModelState:
+    if type(state) is not dict:
+        raise NotPlainError("the message has a model whose state is no dict")
+    if not build:
+        return ModelState(state)
     from pruneedu import models
 
     name, config = architecture
@@ -191,26 +265,5 @@ def _model(architecture, state: dict) -> nn.Module:
     return model
 
 
-def _tool(name: str, options: dict, build: bool):
-    if not build:
-        return Tool(name, options)
-    from pruneedu.course import tools
-
-    return tools.bind(name, **options)
-
-
-def _depth(text: bytes) -> int:
-    depth = deepest = 0
-    for byte in _STRING.sub(b"", text):
-        depth += (byte == 91) - (byte == 93)  # [ and ]
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _refuse_number(text: str):
+def _refuse(text: str):
     raise NotPlainError("the message has a bare number")
-
-
-def _type_name(value) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
