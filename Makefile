@@ -6,7 +6,8 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip install --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(IN_VENV) -m pytest -n 2 --dist loadfile
-NBVAL := $(PYTEST) -o addopts= -p no:python --nbval --nbval-current-env --nbval-cell-timeout=120
+NBVAL := $(PYTEST) -o addopts= -p no:python --nbval --nbval-current-env --nbval-cell-timeout=120 \
+	--nbval-sanitize-with tests/nbval.cfg
 
 .PHONY: lab test clean
 

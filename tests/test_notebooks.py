@@ -1,9 +1,12 @@
 """nbval passes a notebook without outputs unread: each solution must hold something to compare."""
 
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
+
+from pruneedu.plotting.notebook import html
 
 ROOT = Path(__file__).parents[1]
 COMPARED_AT_LEAST = 5
@@ -55,3 +58,14 @@ def test_a_cell_without_comparable_output_does_not_count():
     ignored = v4.new_code_cell("2", outputs=[text], metadata={"tags": ["nbval-ignore-output"]})
     notebook = v4.new_notebook(cells=[*cells, ignored, v4.new_code_cell("3")])
     assert compared(notebook) == 1
+
+
+def test_of_a_figure_its_text_alternative_is_compared_and_its_bytes_are_not():
+    from matplotlib.figure import Figure
+    from nbval.plugin import get_sanitize_patterns
+
+    figure = Figure()
+    figure.alt = "accuracy falls from 96% to 10%"
+    ((pattern, replacement),) = get_sanitize_patterns((ROOT / "tests/nbval.cfg").read_text())
+    shown = re.sub(pattern, replacement, html(figure))
+    assert shown == '<img src="PICTURE" alt="accuracy falls from 96% to 10%">'
