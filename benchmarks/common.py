@@ -1,4 +1,4 @@
-"""What the benchmarks share: a median with its spread, the machine in words, the README's tables."""
+"""What the benchmarks share: spread, the machine in words, tables, the README."""
 
 import os
 import platform
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, quantiles
 
+from platformdirs import user_cache_path
+
+CACHE = user_cache_path("pruneedu", appauthor=False) / "benchmarks"
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 

@@ -72,9 +72,9 @@ def report(model: nn.Module, times: tuple[list[float], list[float]]) -> str:
     ]
     return (
         f"{table(['ResNet-18 at 90 %', 'median (quartiles)'], rows)}\n\n"
-        f"{weights:,} weights, {len(mine)} interleaved runs each; our copy of the model is counted. "
-        f"Weights that only one of the two keeps: {elsewhere}, "
-        f"besides {ties} that equal the threshold. {machine()}."
+        f"{weights:,} weights; {len(mine)} runs each, in turn; our copy of the model is counted. "
+        f"Weights that only one of the two keeps: {ties} that equal the threshold, "
+        f"{elsewhere} others. {machine()}."
     )
 
 
