@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import symtable
 import sys
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def helpers(function: Callable) -> list[Callable]:
     todo = [function]
     while todo:
         for name in sorted(free_names(inspect.getsource(todo.pop()))):
-            helper = getattr(module, name, None)
+            helper = inspect.unwrap(getattr(module, name, None))
             private = name.startswith("_") and not name.startswith("_check")
             if private and inspect.isfunction(helper) and name not in found:
                 found[name] = helper
@@ -42,16 +43,24 @@ def stub(function: Callable) -> str:
     """
     source = inspect.getsource(function)
     lines, node = source.splitlines(), ast.parse(source).body[0]
-    hole = f'    raise NotImplementedError("{function.__name__}: write your answer here")'
     marks = [i for i, line in enumerate(lines) if line.strip() in (BEGIN, END)]
-    first, last = marks or (node.body[0].end_lineno, len(lines) - 1)
+    documented = ast.get_docstring(node) is not None
+    start = node.body[0].end_lineno if documented else node.body[0].lineno - 1
+    first, last = marks or (start, len(lines) - 1)
+    indent = re.match(r"\s*", lines[first]).group() if marks else "    "
+    hole = f'{indent}raise NotImplementedError("{function.__name__}: write your answer here")'
     text = "\n".join([*lines[:first], hole, *lines[last + 1 :]])
     return imports(function, text) + text
 
 
 def imports(function: Callable, source: str) -> str:
-    """Return the import lines for the names that `source` takes from the function's module."""
+    """Return the import lines for the names that `source` takes from the function's module.
+
+    Names that the module imports for its annotations only (`if TYPE_CHECKING:`) are among them: in
+    a cell annotations are evaluated.
+    """
     module = sys.modules[function.__module__]
+    for_types = _imports_for_types(module)
     plain, chosen = set(), {}
     for name in sorted(free_names(source)):
         value = getattr(module, name, None)
@@ -64,11 +73,26 @@ def imports(function: Callable, source: str) -> str:
                 plain.add(f"import {value.__name__}{alias}")
         elif hasattr(module, name):
             chosen.setdefault(_home(value, name, module), []).append(name)
+        elif name in for_types:
+            plain.add(for_types[name])
     lines = [
-        *sorted(plain),
+        *sorted(plain, key=lambda line: (line.startswith("from"), line)),
         *(f"from {m} import {', '.join(n)}" for m, n in sorted(chosen.items())),
     ]
     return "\n".join(lines) + "\n\n\n" if lines else ""
+
+
+def _imports_for_types(module: ModuleType) -> dict[str, str]:
+    """Return the line that imports a name, for each name that only type checkers see."""
+    lines = {}
+    for block in ast.parse(inspect.getsource(module)).body:
+        if not isinstance(block, ast.If) or ast.unparse(block.test) != "TYPE_CHECKING":
+            continue
+        for node in block.body:
+            for alias in node.names:
+                node.names = [alias]
+                lines[alias.asname or alias.name] = ast.unparse(node)
+    return lines
 
 
 def free_names(source: str) -> set[str]:
@@ -85,10 +109,12 @@ def free_names(source: str) -> set[str]:
 
 def _globals(table: symtable.SymbolTable) -> set[str]:
     top = table.get_type() == "module"
-    read = {
-        s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())
+    names = {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if (symbol.is_referenced() and (top or symbol.is_global())) or symbol.is_declared_global()
     }
-    return read.union(*(_globals(child) for child in table.get_children()))
+    return names.union(*(_globals(child) for child in table.get_children()))
 
 
 def without_docstring(source: str) -> str:
