@@ -21,11 +21,9 @@ from time import process_time
 import torch
 from torch import nn
 
+import pruneedu as pe
 from benchmarks.common import CACHE, machine, publish, table
-from pruneedu import data, models
-from pruneedu.pruning import cubic, magnitude, prune_iteratively
-from pruneedu.tensors import prunable
-from pruneedu.training import cosine, evaluate, fit, seed_everything, sgd
+from pruneedu.training import cosine, sgd
 
 RATIO = 12
 SEEDS = (0, 1, 2)
@@ -57,41 +55,43 @@ RECIPES = (
 )
 
 
-def train_row(recipe: Recipe, seed: int, train: data.Split) -> dict[str, nn.Module]:
+def train_row(recipe: Recipe, seed: int, train: pe.data.Split) -> dict[str, nn.Module]:
     """Return the dense network, the same trained on, and the same pruned in as many epochs."""
     optimizer = partial(sgd, lr=recipe.rate, weight_decay=recipe.decay)
-    trained = partial(fit, train=train, optimizer=optimizer, schedule=cosine, seed=seed)
+    trained = partial(pe.fit, train=train, optimizer=optimizer, schedule=cosine, seed=seed)
 
     def finetune(model: nn.Module, after_step) -> nn.Module:
         return trained(model, epochs=recipe.retraining, after_step=after_step).model
 
-    seed_everything(seed)
+    pe.seed_everything(seed)
     dense = trained(fresh(recipe.network), epochs=recipe.epochs).model
     found = {"dense": dense}
-    cuts = {"longer": [0.0] * recipe.rounds, "pruned": cubic(1 - 1 / RATIO, recipe.rounds)}
+    cuts = {"longer": [0.0] * recipe.rounds, "pruned": pe.cubic(1 - 1 / RATIO, recipe.rounds)}
     for stage, sparsities in cuts.items():
-        found[stage], _ = prune_iteratively(dense, magnitude, sparsities, finetune, recipe.scope)
+        found[stage], _ = pe.prune_iteratively(
+            dense, pe.magnitude, sparsities, finetune, recipe.scope
+        )
     return found
 
 
 def fresh(network: str) -> nn.Module:
     """Build a network; on a CPU, convolutions are fastest with the channels last."""
-    return models.build(network).to(memory_format=torch.channels_last)
+    return pe.models.build(network).to(memory_format=torch.channels_last)
 
 
 def ratio(model: nn.Module) -> float:
     """Return weights / nonzero weights; biases are not counted.
 
-    >>> model = models.mlp(4, 1)
+    >>> model = pe.models.mlp(4, 1)
     >>> _ = model.fc1.weight.data.copy_(torch.tensor([0.0, 1.0, 0.0, 0.0]))
     >>> ratio(model)
     4.0
     """
-    weights = prunable(model).values()
+    weights = pe.prunable(model).values()
     return sum(w.numel() for w in weights) / sum(int(w.count_nonzero()) for w in weights)
 
 
-def cached_row(recipe: Recipe, seed: int, train: data.Split, cache: Path) -> dict:
+def cached_row(recipe: Recipe, seed: int, train: pe.data.Split, cache: Path) -> dict:
     """Return a row from the cache, or train it and keep it: the networks and the minutes."""
     key = hashlib.sha256(f"{recipe}{seed}{len(train.y)}".encode()).hexdigest()[:8]
     path = cache / f"{recipe.network}-{seed}-{key}.pt"
@@ -109,9 +109,9 @@ def cached_row(recipe: Recipe, seed: int, train: data.Split, cache: Path) -> dic
     return row
 
 
-def quick_look(mnist: data.Dataset, cache: Path) -> str:
+def quick_look(mnist: pe.data.Dataset, cache: Path) -> str:
     """Train each network for a few epochs on 10,000 images, and report on validation."""
-    train = data.Split(mnist.train.x[:10_000], mnist.train.y[:10_000])
+    train = pe.data.Split(mnist.train.x[:10_000], mnist.train.y[:10_000])
     rows = {}
     for recipe in RECIPES:
         short = replace(recipe, epochs=2, rounds=3, retraining=1)
@@ -119,7 +119,7 @@ def quick_look(mnist: data.Dataset, cache: Path) -> str:
     return report(rows, mnist.validation, "validation")
 
 
-def full_run(mnist: data.Dataset, cache: Path) -> str:
+def full_run(mnist: pe.data.Dataset, cache: Path) -> str:
     """Train what the cache lacks, telling the validation errors, then report on test."""
     rows = {}
     for recipe, seed in product(RECIPES, SEEDS):
@@ -130,12 +130,12 @@ def full_run(mnist: data.Dataset, cache: Path) -> str:
     return report(rows, mnist.test, "test")
 
 
-def errors(row: dict, split: data.Split) -> dict[str, float]:
+def errors(row: dict, split: pe.data.Split) -> dict[str, float]:
     """Return the error of each stage, in per cent."""
-    return {stage: 100 * (1 - evaluate(row[stage], split)) for stage in STAGES}
+    return {stage: 100 * (1 - pe.evaluate(row[stage], split)) for stage in STAGES}
 
 
-def report(rows: dict[Recipe, list[dict]], split: data.Split, name: str) -> str:
+def report(rows: dict[Recipe, list[dict]], split: pe.data.Split, name: str) -> str:
     """Say in a table, a line for each network, what was measured: the mean and range over seeds."""
     lines = [_line(recipe, found, split) for recipe, found in rows.items()]
     header = [f"{name} error, %", "dense", "trained on, nothing cut", "pruned", "change"]
@@ -153,7 +153,7 @@ def report(rows: dict[Recipe, list[dict]], split: data.Split, name: str) -> str:
     )
 
 
-def _line(recipe: Recipe, found: list[dict], split: data.Split) -> list[str]:
+def _line(recipe: Recipe, found: list[dict], split: pe.data.Split) -> list[str]:
     measured = [errors(row, split) for row in found]
     return [
         NAMES[recipe.network],
@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.quick and options.write:
         parser.error("the README shows the full run: leave out --quick or --write")
     torch.set_num_threads(1)  # A second thread doubles the processor's time and saves little.
-    text = (quick_look if options.quick else full_run)(data.load("mnist"), options.cache)
+    text = (quick_look if options.quick else full_run)(pe.load("mnist"), options.cache)
     print(f"\n{text}")
     if options.write:
         publish("han", text)

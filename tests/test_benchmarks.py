@@ -1,0 +1,152 @@
+"""The benchmarks' arithmetic, tables and caches, on small inputs. No time is judged here."""
+
+import doctest
+import importlib
+
+import pytest
+import torch
+
+from benchmarks import common, grading, grading_exercise, han, import_time, pruning_speed
+from benchmarks.grading_rivals import Graded
+from pruneedu import models
+from pruneedu.course.judging import check
+from pruneedu.data import Split
+
+COMMANDS = (grading, han, import_time, pruning_speed)
+TINY = han.Recipe("lenet_300_100", epochs=1, rounds=2, retraining=1, rate=0.05, decay=0.0)
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(64, 1, 28, 28, generator=generator)
+    return Split(x, torch.arange(64) % 10)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda module: module.__name__)
+def test_each_command_says_what_it_takes(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    assert command.__doc__.splitlines()[0] in said
+    assert "--write" in said
+    assert "--quick" in said
+
+
+@pytest.mark.parametrize("name", ["common", "grading_exercise", "han"])
+def test_doctests(name):
+    found = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_publish_replaces_what_is_between_its_own_markers(tmp_path):
+    readme = tmp_path / "README.md"
+    before = "a\n<!-- results:one -->\nold\n<!-- /results:one -->\nb\n<!-- results:two -->\n"
+    readme.write_text(before + "<!-- /results:two -->\n")
+    common.publish("one", r"new \1", readme)
+    common.publish("one", r"new \1", readme)
+    assert readme.read_text() == before.replace("old", r"new \1") + "<!-- /results:two -->\n"
+    with pytest.raises(ValueError, match="three"):
+        common.publish("three", "new", readme)
+
+
+def test_the_readme_has_a_place_for_each_table():
+    text = common.README.read_text(encoding="utf-8")
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        assert text.index(f"<!-- results:{name} -->") < text.index(f"<!-- /results:{name} -->")
+
+
+def test_pruned_rows_have_a_twelfth_of_the_weights_and_the_longer_ones_all(images):
+    row = han.train_row(TINY, 0, images)
+    assert han.ratio(row["pruned"]) == pytest.approx(12, abs=0.01)
+    assert han.ratio(row["pruned"]) >= 12
+    for stage in ("dense", "longer"):
+        assert han.ratio(row[stage]) == pytest.approx(1, abs=0.01)
+    assert not torch.equal(row["dense"].fc1.weight, row["longer"].fc1.weight)
+
+
+def test_a_row_in_the_cache_is_not_trained_again(images, tmp_path, monkeypatch):
+    first = han.cached_row(TINY, 0, images, tmp_path)
+    monkeypatch.setattr(han, "train_row", None)
+    again = han.cached_row(TINY, 0, images, tmp_path)
+    assert han.errors(first, images) == han.errors(again, images)
+    assert first["minutes"] == again["minutes"]
+    with pytest.raises(TypeError):
+        han.cached_row(TINY, 1, images, tmp_path)
+
+
+def test_the_table_of_rows_compares_with_as_many_epochs(images):
+    row = han.train_row(TINY, 0, images) | {"minutes": 0.5}
+    worse = han.train_row(TINY, 1, images) | {"minutes": 1.5}
+    text = han.report({TINY: [row, worse]}, images, "validation")
+    (line,) = [line for line in text.splitlines() if line.startswith("| LeNet-300-100")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    changes = [
+        han.errors(one, images)["pruned"] - han.errors(one, images)["longer"]
+        for one in (row, worse)
+    ]
+    assert cells[4].startswith(f"{sum(changes) / 2:+.2f}")
+    assert cells[5:7] == ["12.00", "1.0"]
+
+
+def test_both_ways_to_prune_keep_the_same_weights():
+    torch.manual_seed(0)
+    assert pruning_speed.kept_differently(models.lenet5()) == (0, 0)
+
+
+def test_weights_kept_differently_at_ties_are_told_apart():
+    model = models.mlp(10, 10)
+    torch.nn.init.ones_(model.fc1.weight)
+    ties, elsewhere = pruning_speed.kept_differently(model)
+    assert ties <= 20
+    assert elsewhere == 0
+
+
+def test_the_ratio_is_the_median_of_the_pairs():
+    text = pruning_speed.report(models.mlp(4, 2), ([1.0, 2.0, 1.0], [10.0, 40.0, 30.0]))
+    assert "| times faster, pair by pair | 20.0 (15.0–25.0) |" in text
+
+
+def test_the_imports_are_compared_pair_by_pair():
+    runs = [{"torch": (1.0, 1.0), "pruneedu": (1.0 + d, 1.5)} for d in (0.1, 0.2, 0.9)]
+    text = import_time.report(runs)
+    clock = next(line for line in text.splitlines() if "on the clock" in line)
+    assert clock.endswith("| 0.20 (0.15–0.55) |")
+
+
+@pytest.mark.parametrize("answer", dict.fromkeys(grading_exercise.ANSWERS))
+def test_the_plain_asserts_give_the_points_of_the_course(answer):
+    given = {}
+    exec(answer, given)
+    earned = 0
+    for name, worth in grading_exercise.points().items():
+        try:
+            exec(grading_exercise.test_body(name), {"keep_top": given["keep_top"]})
+        except AssertionError:
+            continue
+        earned += worth
+    verdict = check(grading_exercise.EXERCISE, given["keep_top"], grading_exercise.SEED)
+    assert earned == verdict.points
+
+
+def test_graders_that_differ_in_points_are_not_compared():
+    graders = {
+        "ours": lambda work, answers: Graded(1.0, 1.0, [11.0]),
+        "theirs": lambda work, answers: Graded(9.0, 9.0, [10.0]),
+    }
+    with pytest.raises(RuntimeError, match="same points"):
+        grading.measure(graders, ["answer"])
+
+
+def test_the_rate_is_compared_with_the_faster_rival():
+    found = {
+        "ours": Graded(2.0, 1.0, [1.0] * 4),
+        "quick": Graded(30.0, 20.0, [1.0] * 4),
+        "slow": Graded(60.0, 50.0, [1.0] * 4),
+    }
+    text = grading.report(found, workers=2)
+    assert "ours is 15 times as fast as quick" in text
+    assert "| ours | 2.0 | 1.0 | 120 |" in text
