@@ -139,7 +139,7 @@ def _read(message: bytes) -> dict:
     if type(error) is dict and all(type(error.get(k)) is str for k in ("type", "message")):
         return _raised(error["type"], error["message"], after)
     if "result" in seen and "error" not in seen:
-        return {"result": seen["result"], "after": after}
+        return {"result": seen["result"], "gradient": seen.get("gradient"), "after": after}
     return _raised("NotPlainError", "the observation is malformed")
 
 
@@ -168,7 +168,13 @@ def _apart(exercise: Exercise, case: Case, expected: dict, seen: dict) -> Differ
         same = "error" in expected and "error" in seen and wanted == got
         return None if same else Difference("the call", wanted, got)
     compare = exercise.accept or (lambda _case, e, g: difference(e, g))
-    return compare(case, expected["result"], seen["result"])
+    apart = compare(case, expected["result"], seen["result"])
+    wanted, got = expected.get("gradient"), seen.get("gradient")
+    if apart or wanted is None:
+        return apart
+    if got is None:
+        return Difference("the result", "a tensor with a gradient", "one without")
+    return difference(wanted, got, "the gradient")
 
 
 def _outcome(seen: dict) -> str:
@@ -208,7 +214,7 @@ def _points(exercise: Exercise, answers: Key, held: tuple) -> int:
 
 
 def _named(answers: Key, seen: list[dict], wrong: list) -> Mistake | None:
-    """The known mistake that the answer makes: same results, errors and side effects.
+    """The known mistake that the answer makes: same results, gradients, errors, side effects.
 
     On every case, if there is one such mistake. Cases that ask for an error then count only for
     mistakes that show nowhere else: whether or not an answer refuses bad input, its other mistake
@@ -240,7 +246,8 @@ def _shows(answers: Key, made: tuple[dict, ...], where: set[int]) -> bool:
 def _same(made: dict, seen: dict) -> bool:
     if "error" in made or "error" in seen:
         return _outcome(made) == _outcome(seen)
-    return difference([made["result"], made["after"]], [seen["result"], seen["after"]]) is None
+    compared = ("result", "gradient", "after")
+    return difference(*([one.get(key) for key in compared] for one in (made, seen))) is None
 
 
 def _problem(exercise: Exercise, answers: Key, seen: list[dict], wrong: list) -> str:

@@ -6,6 +6,7 @@ The notebook, the tests and the sandbox all come through here, so that they judg
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
 
 from pruneedu.course.plain import Tool, pack, unpack
 
@@ -22,8 +23,9 @@ def observe(function: Callable, case: bytes) -> bytes:
         case: `pack({"args": [...], "kwargs": {...}})`.
 
     Returns:
-        A packed dict: "result", or "error" with its type and message; and "after", the arguments
-        as the call left them, or None where they are no longer plain data.
+        A packed dict: "result", or "error" with its type and message; "gradient", where the result
+        is a scalar that training could lower; and "after", the arguments as the call left them, or
+        None where they are no longer plain data.
 
     >>> unpack(observe(abs, pack({"args": [-2], "kwargs": {}})))
     {'result': 2, 'after': {'args': [-2], 'kwargs': {}}}
@@ -34,6 +36,7 @@ def observe(function: Callable, case: bytes) -> bytes:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             seen["result"] = function(*live["args"], **live["kwargs"])
+            seen |= _gradient(seen["result"], live)
         pack(seen)
     except KeyboardInterrupt:
         raise
@@ -43,6 +46,18 @@ def observe(function: Callable, case: bytes) -> bytes:
         return pack({**seen, "after": _after(sent, live)})
     except Exception:  # whatever the arguments have become
         return pack({**seen, "after": None})
+
+
+def _gradient(result: object, live: dict) -> dict:
+    """The gradient of a scalar: a penalty that lost it has the right value and trains nothing."""
+    models = [a for a in (*live["args"], *live["kwargs"].values()) if isinstance(a, nn.Module)]
+    if not (models and type(result) is Tensor and result.ndim == 0 and result.requires_grad):
+        return {}
+    weights = {name: p for model in models for name, p in model.named_parameters()}
+    found = torch.autograd.grad(
+        result, list(weights.values()), allow_unused=True, materialize_grads=True
+    )
+    return {"gradient": dict(zip(weights, found, strict=True))}
 
 
 def _after(sent: dict, live: dict) -> dict:
