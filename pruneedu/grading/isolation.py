@@ -27,6 +27,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _INSIDE = 1000  # the learner's user id, as seen by the learner
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _CLOSED = "/closed"  # holds the texts that stand in for files
+SCRATCH = "/scratch"  # the only folder to write in; /tmp too, unless a library is read from there
 
 
 @cache
@@ -99,8 +100,10 @@ def new_root(shown: Iterable[str]) -> Iterator[str]:
     yield "/old"
     _call("umount2", "/old", _DETACH)
     os.rmdir("/old")
-    for folder in ("/tmp", _CLOSED):
-        os.makedirs(folder, exist_ok=True)
+    for folder in (SCRATCH, _CLOSED):
+        os.mkdir(folder)
+    if not os.path.exists("/tmp"):
+        os.symlink(SCRATCH, "/tmp")
     _read_only("/")
 
 
@@ -121,7 +124,7 @@ def fork_init(enclosure: Enclosure) -> int:
 def enter_namespaces(enclosure: Enclosure, scratch: int, texts: Mapping[str, str]) -> None:
     """Leave the parent's mounts, network, shared memory and names; and, unless root, its user ids.
 
-    Arguments: scratch, bytes that a /tmp of its own may hold; texts, what single files shall read.
+    Arguments: scratch, bytes that its own SCRATCH may hold; texts, what single files shall read.
     """
     flags = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC | _NEW_UTS | _NEW_CGROUP
     uid, gid = os.geteuid(), os.getegid()
@@ -138,8 +141,7 @@ def enter_namespaces(enclosure: Enclosure, scratch: int, texts: Mapping[str, str
         _read_only(path)
     _read_only(_CLOSED)
     options = f"size={scratch},nr_inodes=10000,mode=1777"
-    _mount("tmpfs", "/tmp", _NOSUID | _NODEV | _NOEXEC, "tmpfs", options)
-    os.chdir("/tmp")
+    _mount("tmpfs", SCRATCH, _NOSUID | _NODEV | _NOEXEC, "tmpfs", options)
 
 
 def drop_privileges(enclosure: Enclosure) -> None:

@@ -107,7 +107,7 @@ def _socket(descriptor: int) -> socket.socket:
 
 def _start(data: socket.socket, status: socket.socket, setting: Setting) -> dict[int, _Child]:
     """Fork a child for the job that comes over `data`; the child itself never returns."""
-    scratch = "/tmp" if setting.enclosure else tempfile.mkdtemp(prefix="pruneedu-")
+    scratch = isolation.SCRATCH if setting.enclosure else tempfile.mkdtemp(prefix="pruneedu-")
     child = _Child(status, scratch, time.monotonic())
     with data:
         try:
@@ -158,5 +158,5 @@ def _close(child: _Child, ended: str, detail: str) -> None:
     with suppress(OSError):  # the trusted side may wait no more
         frames.send(child.status, report(ended, detail, time.monotonic() - child.started))
     child.status.close()
-    if child.scratch != "/tmp":
+    if child.scratch != isolation.SCRATCH:
         shutil.rmtree(child.scratch, ignore_errors=True)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from types import ModuleType
 
 from pruneedu.course.observing import observe
@@ -20,6 +20,7 @@ from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespa
 from pruneedu.grading.limits import Limits, set_limits
 from pruneedu.grading.view import close_reference
 
+_MOST_FILES = os.sysconf("SC_OPEN_MAX")  # the server's own limit, which is not the learner's
 _ANSWER = "<answer>"  # stands for the file's name in tracebacks
 
 
@@ -45,7 +46,7 @@ def work(data: socket.socket, status: socket.socket, setting: Setting, scratch: 
     """
     try:
         try:
-            _leave_server(data, status)
+            _leave_server()
             incoming = frames.receive(data, sys.maxsize)
             job = json.loads(next(incoming))
             cases = list(islice(incoming, job["cases"]))
@@ -53,7 +54,7 @@ def work(data: socket.socket, status: socket.socket, setting: Setting, scratch: 
         except Exception as error:
             frames.send(status, report("failed to start", f"{type(error).__name__}: {error}"))
             return
-        status.close()
+        _close_all_but(data.fileno())
         function = define(job["source"], job["function"])
         for case in cases:
             frames.send(data, observe(function, case))
@@ -84,14 +85,10 @@ def _fail(error: BaseException, *_, **__) -> None:
     raise error
 
 
-def _leave_server(*kept: socket.socket) -> None:
-    """Let go of all that the server holds: its signals, its session, its descriptors."""
+def _leave_server() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    edges = [2, *sorted(one.fileno() for one in kept), os.sysconf("SC_OPEN_MAX")]
-    for low, high in pairwise(edges):
-        os.closerange(low + 1, high)
 
 
 def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
@@ -107,3 +104,9 @@ def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
     if setting.enclosure:
         drop_privileges(setting.enclosure)
         syscall_filter.install()
+
+
+def _close_all_but(kept: int) -> None:
+    """Close every descriptor above the standard three but one: also /proc, and the server's own."""
+    os.closerange(3, kept)
+    os.closerange(kept + 1, _MOST_FILES)

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -193,9 +194,9 @@ def test_endless_answers_end_at_the_time_limit_and_their_siblings_finish(box):
             "RuntimeError",
         ),
         ("return [open('/dev/null') for _ in range(1000)]", "OSError"),
-        ("with open('/tmp/big', 'wb') as file: file.write(bytes(5 << 20))", "OSError"),
-        ("for n in range(5): open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))", "OSError"),
-        ("for n in range(20_000): open(f'/tmp/{n}', 'wb').close()", "OSError"),
+        ("with open('/scratch/big', 'wb') as file: file.write(bytes(5 << 20))", "OSError"),
+        ("for n in range(5): open(f'/scratch/{n}', 'wb').write(bytes(1 << 20))", "OSError"),
+        ("for n in range(20_000): open(f'/scratch/{n}', 'wb').close()", "OSError"),
         ("y = []\nfor _ in range(100_000): y = [y]\nreturn y", "NotPlainError"),
         ("return 10 ** 100_000", "NotPlainError"),
     ],
@@ -308,7 +309,7 @@ def test_only_libraries_and_the_closed_package_can_be_read(box):
     assert not [path for path in found if "lessons" in path or path.endswith((".pyc", ".ipynb"))]
     assert f"{package}/pruning/selection.py" in found
     assert project == [False] * len(INSIDE)
-    assert (home, folder, devices) == ([], "/tmp", ["null", "random", "urandom", "zero"])
+    assert (home, folder, devices) == ([], "/scratch", ["null", "random", "urandom", "zero"])
 
 
 def test_the_cases_cannot_be_imported_nor_found_in_memory(box):
@@ -338,10 +339,10 @@ def test_nothing_can_be_written_but_a_scratch_that_is_new_for_each_answer(box):
                 seen.append(path)
             except OSError:
                 pass
-    seen += os.listdir("/tmp")
-    with open("/tmp/mine", "w") as file:
+    seen += os.listdir(".")
+    with open("mine", "w") as file:
         file.write("mine")
-    return [seen, os.listdir("/tmp")]
+    return [seen, os.listdir(".")]
     """
     assert value(box, body) == [[], ["mine"]]
     assert value(box, body) == [[], ["mine"]]
@@ -447,10 +448,10 @@ def test_privileges_cannot_be_had_back(box):
     libc = ctypes.CDLL(None, use_errno=True)
     call = lambda result: ctypes.get_errno() if result == -1 else "done"
     return [
-        call(libc.mount(b"none", b"/tmp", b"tmpfs", 0, b"")),
-        call(libc.umount2(b"/tmp", 2)),
+        call(libc.mount(b"none", b"/scratch", b"tmpfs", 0, b"")),
+        call(libc.umount2(b"/scratch", 2)),
         call(libc.unshare(0x10000000)),
-        call(libc.chroot(b"/tmp")),
+        call(libc.chroot(b"/scratch")),
         call(libc.ptrace(0, 0, 0, 0)),
         call(libc.setuid(0)),
         call(libc.setgid(0)),
@@ -458,11 +459,12 @@ def test_privileges_cannot_be_had_back(box):
         call(libc.sethostname(b"x", 1)),
         call(libc.shmget(0, 4096, 0o1600)),
         call(libc.memfd_create(b"x", 0)),
-        os.getuid() > 0,
-        open("/tmp/x", "w").close(),
+        os.getuid(),
     ]
     """
-    assert value(box, body) == [1] * 11 + [True, None]
+    *refused, user = value(box, body)
+    assert set(refused) <= {errno.EPERM, errno.EINVAL}  # EINVAL: the id 0 does not exist here
+    assert user > 0
 
 
 # The server itself
@@ -477,9 +479,11 @@ def test_a_server_that_died_is_started_again(box):
 TRUSTED = """
 import sys, threading
 from pathlib import Path
+from pruneedu.course.plain import pack
 from pruneedu.grading.sandbox import Job, Sandbox
 with Sandbox("namespaces", timeout=60) as box:
-    endless = Job("def f(x):\\n    while True: pass", "f", (bytes(8),))
+    case = pack({"args": [1], "kwargs": {}})
+    endless = Job("def f(x):\\n    while True: pass", "f", (case,))
     threading.Thread(target=box.run, args=(endless,)).start()
     Path(sys.argv[1]).write_text(chr(0).join(box._server.args))
     threading.Event().wait()
@@ -488,12 +492,13 @@ with Sandbox("namespaces", timeout=60) as box:
 
 def test_nothing_is_left_when_the_trusted_side_is_killed(tmp_path):
     note = tmp_path / "command"
-    trusted = subprocess.Popen([sys.executable, "-c", TRUSTED, str(note)])
-    wait_until(note.exists)
-    command = note.read_text()
-    wait_until(lambda: len(processes(command)) == 3)  # with the endless answer
-    trusted.kill()
-    trusted.wait()
+    with subprocess.Popen([sys.executable, "-c", TRUSTED, str(note)]) as trusted:
+        try:
+            wait_until(note.exists)
+            command = note.read_text()
+            wait_until(lambda: len(processes(command)) == 3)  # with the endless answer
+        finally:
+            trusted.kill()
     wait_until(lambda: not processes(command))
 
 
