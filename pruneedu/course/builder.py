@@ -1,7 +1,7 @@
 """Build the notebooks from their one source: `solutions/NN_topic.py`, text in percent format.
 
-A cell marked `exercise="name"` becomes the solution in `solutions/` and the stub in `lessons/`. A line
-that ends with `# your guess` or `# your answer` keeps its right-hand side in `solutions/` only.
+A cell marked `exercise="name"` becomes the solution in `solutions/` and the stub in `lessons/`.
+A line that ends with `# your guess` or `# your answer` keeps its right-hand side in `solutions/` only.
 """
 
 import re
@@ -23,9 +23,15 @@ _METADATA = {
 def build(root: Path | None = None, check: bool = False) -> list[str]:
     """Write both notebooks of each lesson, or compare them with what would be written.
 
-    Arguments: root, the folder with `solutions/` and `lessons/` (default: here); check, compare only.
-    Returns: a sentence for each notebook that was written or, when checking, that differs.
-    Errors: FileNotFoundError when there is no source.
+    Args:
+        root: the folder with `solutions/` and `lessons/`; the current one by default.
+        check: compare only, and execute nothing.
+
+    Returns:
+        A sentence for each notebook that was written or, when checking, that differs.
+
+    Raises:
+        FileNotFoundError: there is no source.
     """
     root = root or Path.cwd()
     sources = sorted((root / "solutions").glob("[0-9][0-9]_*.py"))
@@ -109,7 +115,7 @@ def _environment() -> dict[str, str]:
 
 
 def _compare(path: Path, notebook: nbformat.NotebookNode) -> list[str]:
-    """Compare cells, ids and metadata with the file; outputs and execution counts are left alone."""
+    """Compare cells, ids and metadata with the file; outputs and counts are left alone."""
     if not path.exists():
         return [f"{path} is missing: run `pruneedu build`"]
     there = nbformat.read(path, as_version=4)

@@ -11,8 +11,9 @@ from functools import cache
 class Case:
     """One call of the learner's function.
 
-    `part` names the group of cases that it belongs to; `note` says what is special about it, as the end
-    of the sentence "it differs where …".
+    Attributes:
+        part: the group of cases that it belongs to.
+        note: what is special about it, as the end of the sentence "it differs where …".
     """
 
     part: str
@@ -32,9 +33,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Property:
-    """What must hold beside the values: `broken(case, seen)` gives a sentence, or None when it holds.
+    """What must hold beside the values.
 
-    `seen` is the unpacked observation: "result" or "error", and "after", the arguments after the call.
+    Attributes:
+        broken: (case, seen) -> a sentence, or None where it holds. `seen` is the unpacked
+            observation: "result" or "error", and "after", the arguments after the call.
     """
 
     text: str
@@ -59,8 +62,8 @@ class Exercise:
     parts: the weight of each group of cases; properties carry their own weights.
     hints: three, each nearer to the answer.
     accept: (case, expected, got) -> Difference or None, for exercises with many right answers.
-    explain: (case, expected, got) -> a sentence that shows the difference in the exercise's own terms;
-    `got` has the form of `expected`.
+    explain: (case, expected, got) -> a sentence that shows the difference in the exercise's own
+    terms; `got` has the form of `expected`.
     """
 
     reference: Callable

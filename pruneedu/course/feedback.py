@@ -23,6 +23,7 @@ class Feedback:
     lines: tuple[str, ...]
 
     def __str__(self) -> str:
+        """Return plain text for a terminal."""
         sign = SIGNS.get(self.status, "·")
         return f"{sign} " + "\n  ".join(line.replace("**", "") for line in self.lines)
 
@@ -41,8 +42,12 @@ class Feedback:
 def feedback(verdict: Verdict, hint: str = "") -> Feedback:
     """Say a verdict as a teacher would.
 
-    Arguments: verdict; hint, the hint to end with, if any.
-    Returns: what is right, the first thing that is wrong, the known mistake by what it does, the hint.
+    Args:
+        verdict: what the judge found.
+        hint: the hint to end with, if any.
+
+    Returns:
+        What is right, the first thing that is wrong, the known mistake by what it does, the hint.
     """
     name = f"**{verdict.exercise}**"
     if verdict.status == "not attempted":

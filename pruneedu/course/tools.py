@@ -17,8 +17,14 @@ def sgd_steps(
 ) -> nn.Module:
     """Fine-tune a copy of `model`: `steps` full-batch steps of SGD with momentum 0.9.
 
-    Arguments: model; after_step, called with the model after each step; x [n, …] and y [n], the data.
-    Returns: the fine-tuned copy.
+    Args:
+        model: it is not changed.
+        after_step: called with the model after each step.
+        x: inputs [n, …].
+        y: class numbers [n].
+
+    Returns:
+        The fine-tuned copy.
     """
     model = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
