@@ -1,7 +1,8 @@
 """Build the notebooks from their one source: `solutions/NN_topic.py`, text in percent format.
 
 A cell marked `exercise="name"` becomes the solution in `solutions/` and the stub in `lessons/`.
-A line that ends with `# your guess` or `# your answer` keeps its right-hand side in `solutions/` only.
+A line that ends with `# your guess` keeps its right-hand side in `solutions/` only, as does the
+answer of `lesson.quiz("name", answer="b")`.
 """
 
 import re
