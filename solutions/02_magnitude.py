@@ -259,8 +259,8 @@ my_guess = "cubic"  # your guess: "one shot", "iterative" or "cubic"
 
 # %% tags=["nbval-ignore-output"]
 def finetune(model, after_step=(), epochs=1):
-    settings = {"optimizer": partial(sgd, lr=0.02), "batch_size": 64, "seed": 1}
-    return pe.fit(model, half, epochs, after_step=after_step, **settings).model
+    settings = {"optimizer": partial(sgd, lr=0.02), "batch_size": 64, "progress": False}
+    return pe.fit(model, half, epochs, after_step=after_step, seed=1, **settings).model
 
 
 def accuracy_after(schedule, epochs):
