@@ -4,27 +4,33 @@ import ast
 import inspect
 import json
 import re
-import textwrap
-from collections import defaultdict
-from collections.abc import Callable
+import symtable
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 
+from pruneedu.course.dependencies import bound_names, with_dependencies
 from pruneedu.course.exercises import Exercise
-from pruneedu.course.stubs import free_names, stub
+from pruneedu.course.stubs import is_stub, same_code
 
 # CPython parses some lines in quadratic time, so a cell has a limit of its own.
 MAX_CELLS, MAX_SOURCE, MAX_CELL = 2_000, 500_000, 50_000
 _COMMAND = re.compile(r"(?m)^([ \t]*)(?:(\w+[ \t]*=)[ \t]*)?(?:[!%?].*|[\w.]+\?\??[ \t]*)$")
+_OTHER_LANGUAGE = re.compile(
+    r"\s*%%(?:!|(?:sh|bash|cmd|html|HTML|javascript|js|latex|markdown|perl|pypy|python[23]?|ruby"
+    r"|script|svg|SVG|sx|system|file|writefile)\b)"
+)
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a notebook holds for one exercise.
 
-    source: the definition and what it depends on, or "" when there is none; note: a sentence for
-    the learner about how it was found, or about a name near the exercise's when it was not.
+    Attributes:
+        source: the definition and what it depends on, or "" when there is none.
+        note: a sentence for the learner about how it was found, or why it was not.
+        untouched: whether the stub is there and nothing else.
     """
 
     source: str
@@ -37,9 +43,13 @@ class NotANotebookError(ValueError):
 
 
 def code_cells(text: str) -> list[str]:
-    """Return the sources of the code cells of a notebook given as JSON text.
+    """Return the sources of the code cells of a notebook.
 
-    Errors: NotANotebookError with a sentence for a learner.
+    Args:
+        text: the notebook's JSON; it is not trusted.
+
+    Raises:
+        NotANotebookError: with a sentence for a learner.
     """
     if not text.strip():
         raise NotANotebookError("the file is empty")
@@ -61,9 +71,13 @@ def code_cells(text: str) -> list[str]:
 
 
 def statements(sources: list[str]) -> tuple[list[ast.stmt], list[str]]:
-    """Parse cells one by one; return their top-level statements and a note for each broken cell.
+    """Parse cells one by one. A cell that is not Python costs itself only.
 
-    A cell that does not parse costs itself only.
+    Args:
+        sources: of the code cells, in their order.
+
+    Returns:
+        The top-level statements of all cells, and a note for each cell that was left out.
     """
     found, notes = [], []
     for number, source in enumerate(sources, 1):
@@ -71,12 +85,15 @@ def statements(sources: list[str]) -> tuple[list[ast.stmt], list[str]]:
             notes.append(f"code cell {number} is longer than {MAX_CELL:,} characters")
             continue
         try:
-            found += _parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what the learner wrote
+                found += _parse(source)
+        except (RecursionError, MemoryError):
+            notes.append(f"code cell {number} is nested too deeply to be read")
+        except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None)
-            notes.append(
-                f"code cell {number} is not valid Python" + (f" (line {line})" if line else "")
-            )
+            place = f" (line {line})" if line else ""
+            notes.append(f"code cell {number} is not valid Python{place}")
     return found, notes
 
 
@@ -84,85 +101,52 @@ def answer(body: list[ast.stmt], exercise: Exercise, open_ones: dict[str, Exerci
     """Find the answer to an exercise among top-level statements.
 
     Of several definitions the last that is not the untouched stub counts. Names that it needs are
-    followed to the statements that bind them; an exercise left open is replaced by the library's.
+    followed to the statements that bind or change them; an exercise left open, and `lesson.yours`,
+    stand for the library's functions.
+
+    Args:
+        body: the statements of a notebook.
+        exercise: the one that is looked for.
+        open_ones: the exercises whose functions the library has, by name.
     """
     functions = [s for s in body if isinstance(s, ast.FunctionDef)]
     mine = [s for s in functions if s.name == exercise.name]
     if not mine:
-        near = get_close_matches(exercise.name, [s.name[:80] for s in functions[:MAX_CELLS]], 1)
-        rename = f" There is `{near[0]}`: is it the one?" if near else ""
-        return Answer("", f"There is no function named `{exercise.name}` in the notebook.{rename}")
-    touched = [s for s in mine if not is_stub(s, exercise)]
+        return Answer("", _why_missing(body, exercise.name))
+    touched = [s for s in mine if not is_stub(s, exercise.reference)]
     if not touched:
         return Answer("", untouched=True)
-    many = f"`{exercise.name}` is defined {len(mine)} times; the last one counts."
-    return Answer(_with_dependencies(touched[-1], body, open_ones), many if len(mine) > 1 else "")
+    note = ""
+    if len(touched) > 1:
+        note = f"`{exercise.name}` is defined {len(touched)} times; the last one counts."
+    elif mine[-1] is not touched[0]:
+        note = f"Below your `{exercise.name}` its empty cell stands again; yours counts."
+    return Answer(with_dependencies(touched[-1], body, open_ones), note)
 
 
-def is_stub(node: ast.stmt, exercise: Exercise) -> bool:
-    """Whether a statement is the exercise's untouched stub, whatever its docstring."""
-    return isinstance(node, ast.FunctionDef) and _bare(node) == _untouched(exercise.reference)
+def _why_missing(body: list[ast.stmt], name: str) -> str:
+    """Say what the notebook has in place of a function."""
+    says = f"There is no function named `{name}` in the notebook."
+    for statement in reversed(body):
+        if name in bound_names(statement) and not isinstance(
+            statement, ast.Import | ast.ImportFrom
+        ):
+            kind = "inside another statement"
+            if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                kind = "as a value"
+            elif isinstance(statement, ast.ClassDef | ast.AsyncFunctionDef):
+                kind = "as a class" if isinstance(statement, ast.ClassDef) else "with `async`"
+            return f"{says} It is defined {kind}: begin a line of its own with `def {name}(`."
+    near = [s.name[:80] for s in body if isinstance(s, ast.FunctionDef)][:MAX_CELLS]
+    near = get_close_matches(name, near, 1)
+    return f"{says} There is `{near[0]}`: is it the one?" if near else says
 
 
 def is_copy(source: str, exercise: Exercise) -> bool:
     """Whether an answer is the reference's own source, but for docstrings and layout."""
-    reference = _bare(ast.parse(inspect.getsource(exercise.reference)).body[0])
+    reference = ast.parse(inspect.getsource(exercise.reference)).body[0]
     functions = [s for s in ast.parse(source).body if isinstance(s, ast.FunctionDef)]
-    return any(_bare(node) == reference for node in functions)
-
-
-@cache
-def _untouched(reference: Callable) -> str:
-    return _bare(ast.parse(stub(reference)).body[-1])
-
-
-def _with_dependencies(node: ast.stmt, body: list[ast.stmt], open_ones: dict[str, Exercise]) -> str:
-    """The definition after the statements that bind what it needs, in the notebook's order."""
-    bound = defaultdict(list)
-    for statement in body:
-        for name in _binds(statement):
-            bound[name].append(statement)
-    chosen, todo, seen, replaced = {id(node)}, [node], set(), []
-    while todo:
-        for name in sorted(free_names(ast.unparse(todo.pop())) - seen):
-            seen.add(name)
-            binders = [s for s in bound[name] if s is not node]
-            if name in open_ones and binders and all(is_stub(s, open_ones[name]) for s in binders):
-                replaced.append(f"from {open_ones[name].reference.__module__} import {name}")
-                continue
-            if binders and isinstance(binders[-1], ast.FunctionDef | ast.ClassDef):
-                binders = binders[-1:]
-            fresh = [s for s in binders if id(s) not in chosen]
-            chosen.update(map(id, fresh))
-            todo += fresh
-    chosen.update(id(s) for s in body if isinstance(s, ast.ImportFrom) and s.names[0].name == "*")
-    kept = [s for s in body if id(s) in chosen and s is not node]
-    return "\n".join([*replaced, *(ast.unparse(s) for s in [*kept, node])])
-
-
-def _binds(node: ast.stmt) -> set[str]:
-    """The names that a top-level statement binds."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {(a.asname or a.name).split(".")[0] for a in node.names}
-    names = set()
-    for inner in ast.walk(node):  # a loop, a `try`, an assignment
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
-            names.add(inner.id)
-        elif isinstance(inner, ast.FunctionDef | ast.ClassDef):
-            names.add(inner.name)
-        elif isinstance(inner, ast.alias):
-            names.add((inner.asname or inner.name).split(".")[0])
-    return names
-
-
-def _bare(node: ast.stmt) -> str:
-    """The syntax tree without docstring, annotations' layout or positions."""
-    body = node.body
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        body = body[1:]
-    return ast.dump(ast.Module(body, [])) + ast.dump(node.args)
+    return any(same_code(node, reference) for node in functions)
 
 
 def _parse(source: str) -> list[ast.stmt]:
@@ -171,11 +155,32 @@ def _parse(source: str) -> list[ast.stmt]:
     IPython's own transformer takes minutes for a long cell of magics: one notebook would hold up
     a class.
     """
-    source = textwrap.dedent(source)
+    if _OTHER_LANGUAGE.match(source):
+        return []
+    indent = re.match(r"\s*^([ \t]*)(?=\S)|", source, re.MULTILINE).group(1) or ""
+    source = re.sub(f"(?m)^{indent}", "", source)  # IPython takes the first line's from all lines
     try:
-        return ast.parse(source).body
+        tree = ast.parse(source)
     except SyntaxError:
-        return ast.parse(_COMMAND.sub(_no_command, source)).body
+        source = _COMMAND.sub(_no_command, source)
+        tree = ast.parse(source)
+    # What the parser lets pass and a cell does not: f(a, a), `return` at the left margin. Not by
+    # `compile`, which needs gigabytes for twenty nested `finally`.
+    symtable.symtable(source, "<cell>", "exec")
+    for node in _outside_functions(tree):
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom):
+            raise SyntaxError("outside of a function", ("<cell>", node.lineno, 0, ""))
+    ast.unparse(tree)  # as the answer will be: it is the first to find too deep what is too deep
+    return tree.body
+
+
+def _outside_functions(tree: ast.Module) -> Iterator[ast.AST]:
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += ast.iter_child_nodes(node)
 
 
 def _no_command(match: re.Match) -> str:

@@ -6,6 +6,7 @@ import re
 import symtable
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -51,6 +52,27 @@ def stub(function: Callable) -> str:
     hole = f'{indent}raise NotImplementedError("{function.__name__}: write your answer here")'
     text = "\n".join([*lines[:first], hole, *lines[last + 1 :]])
     return imports(function, text) + text
+
+
+def is_stub(node: ast.stmt, function: Callable) -> bool:
+    """Whether a statement is the function's untouched stub, whatever its docstring."""
+    return isinstance(node, ast.FunctionDef) and _bare(node) == _bare_stub(function)
+
+
+def same_code(one: ast.FunctionDef, other: ast.FunctionDef) -> bool:
+    """Whether two functions take the same arguments and do the same, but for their docstrings."""
+    return _bare(one) == _bare(other)
+
+
+@cache
+def _bare_stub(function: Callable) -> str:
+    return _bare(ast.parse(stub(function)).body[-1])
+
+
+def _bare(node: ast.FunctionDef) -> str:
+    """The syntax tree without docstring, name or positions."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return ast.dump(ast.Module(body, [])) + ast.dump(node.args)
 
 
 def imports(function: Callable, source: str) -> str:
