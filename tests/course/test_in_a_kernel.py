@@ -1,0 +1,54 @@
+"""A learner at work: every stub, mistake, hint and solution of a lesson, in a notebook's kernel."""
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from pruneedu.course.exercises import lessons
+from pruneedu.course.stubs import solution, stub
+
+TAKE_MISTAKE = """
+from pruneedu.course.exercises import find
+{name} = find("{name}")[1].mistakes[{number}].function
+{name}.__name__ = "{name}"
+"""
+
+
+def run(cells: list[str], folder) -> list[str]:
+    """Run cells in a fresh kernel; return what each of them shows, errors too."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    client = NotebookClient(
+        notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute()
+    return ["".join(_text(out) for out in cell.outputs) for cell in notebook.cells]
+
+
+def _text(output) -> str:
+    if output.output_type == "error":
+        return "\n".join(output.traceback)
+    return output.get("text", "") or output.get("data", {}).get("text/plain", "")
+
+
+@pytest.mark.parametrize("lesson", lessons().values(), ids=lambda lesson: lesson.number)
+def test_a_lesson_by_hand(lesson, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRUNEEDU_HOME", str(tmp_path / "home"))
+    setup = f'from pruneedu.course import Lesson\nlesson = Lesson("{lesson.number}")'
+    cells, expected = [setup], [()]
+    for exercise in lesson.exercises:
+        name, check = exercise.name, f"lesson.check({exercise.name})"
+        cells += [stub(exercise.reference), check, f'lesson.source("{name}")']
+        expected += [(), ("not attempted",), ("is shown once yours passes",)]
+        for number, mistake in enumerate(exercise.mistakes):
+            hint = min(number, 2)
+            cells += [TAKE_MISTAKE.format(name=name, number=number) + check]
+            expected += [
+                (mistake.says, f"Hint {hint + 1} of 3: {exercise.hints[hint]}", "CheckFailed")
+            ]
+        cells += [solution(exercise.reference), check, f'lesson.source("{name}")']
+        expected += [(), (f"{name} passes",), ("<IPython.core.display.HTML object>",)]
+    shown = run([*cells, "lesson.progress()"], tmp_path)
+    for cell, text, words in zip(cells, shown, expected, strict=False):
+        for word in words:
+            assert word.replace("**", "") in text, f"{cell}\n---\n{text}"
+    assert shown[-1].count(": passed") == len(lesson.exercises)
