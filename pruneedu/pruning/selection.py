@@ -44,60 +44,58 @@ def keep_top(
     if scope == "layer" and not isinstance(sparsity, dict):
         sparsity = dict.fromkeys(scores, sparsity)
     if isinstance(sparsity, dict):
-        kept = {}
-        for name, score in scores.items():
-            earlier = None if masks is None else {name: masks[name]}
-            kept |= keep_top({name: score}, sparsity[name], masks=earlier)
-        return kept
+        earlier = {name: masks and {name: masks[name]} for name in scores}
+        alone = [keep_top({n: scores[n]}, sparsity[n], masks=earlier[n]) for n in scores]
+        return {name: keep for one in alone for name, keep in one.items()}
 
-    ranked = _dropped_lowest(scores, masks)
-    n = sum(len(score) for score in ranked.values())
-    k = round(sparsity * n)
-    threshold = _kth_smallest(ranked, k)
-    kept = {name: score > threshold for name, score in ranked.items()}
-    spare = n - k - sum(int(keep.count_nonzero()) for keep in kept.values())
-    for name, score in ranked.items():
-        if spare == 0:
-            break
-        tied = torch.where(score == threshold)[0][:spare]
-        kept[name][tied] = True
-        spare -= len(tied)
-    return {name: keep.view(scores[name].shape) for name, keep in kept.items()}
+    ranked = _joined(scores, masks)
+    keep = _all_but_lowest(ranked, k=round(sparsity * len(ranked)))
+    parts = keep.split([score.numel() for score in scores.values()])
+    return {n: part.view(scores[n].shape).clone() for n, part in zip(scores, parts, strict=True)}
 
 
-def _dropped_lowest(scores: Scores, masks: Masks | None) -> Scores:
-    """Return flat scores of one floating type, with -inf where the masks have dropped.
+def _joined(scores: Scores, masks: Masks | None) -> Tensor:
+    """Return all scores in one row [n], with -inf where the masks have dropped.
 
-    >>> _dropped_lowest({"fc1": torch.tensor([3.0, 5.0])}, {"fc1": torch.tensor([True, False])})
-    {'fc1': tensor([3., -inf])}
+    >>> _joined({"fc1": torch.tensor([3.0, 5.0])}, {"fc1": torch.tensor([True, False])})
+    tensor([3., -inf])
     """
-    single = all(score.dtype == torch.float32 for score in scores.values())
-    flat = {
-        name: score.detach().flatten().to(torch.float32 if single else torch.float64)
-        for name, score in scores.items()
-    }
+    row = torch.cat([score.detach().flatten() for score in scores.values()])
+    row = row if row.dtype == torch.float32 else row.double()
     if masks is None:
-        return flat
-    return {name: s.masked_fill(~masks[name].flatten(), -torch.inf) for name, s in flat.items()}
+        return row
+    return row.masked_fill_(~torch.cat([masks[name].flatten() for name in scores]), -torch.inf)
 
 
-def _kth_smallest(scores: Scores, k: int) -> Tensor:
-    """Return the k-th smallest of all scores, as a 0-dimensional tensor; for k = 0, -inf.
+def _all_but_lowest(row: Tensor, k: int) -> Tensor:
+    """Return the mask that drops the k lowest of a row; among equals the later entries go.
 
-    >>> _kth_smallest({"fc1": torch.tensor([3.0, 1.0]), "fc2": torch.tensor([2.0])}, k=2)
+    >>> _all_but_lowest(torch.tensor([1.0, 2.0, 1.0]), k=1)
+    tensor([ True,  True, False])
+    """
+    if k == 0:
+        return torch.ones_like(row, dtype=torch.bool)
+    threshold = _kth_smallest(row, k)
+    keep = row > threshold
+    if spare := len(row) - k - int(keep.count_nonzero()):  # places for what equals the threshold
+        keep[torch.where(row == threshold)[0][:spare]] = True
+    return keep
+
+
+def _kth_smallest(row: Tensor, k: int) -> Tensor:
+    """Return the k-th smallest entry of a row, as a 0-dimensional tensor.
+
+    >>> _kth_smallest(torch.tensor([3.0, 1.0, 2.0]), k=2)
     tensor(2.)
     """
-    together = torch.cat(list(scores.values()))
-    if k == 0:
-        return together.new_tensor(-torch.inf)
-    if together.device.type != "cpu":
+    if row.device.type != "cpu":
         # A GPU sorts quickly, and torch.kthvalue is refused there in deterministic mode.
-        return together.sort().values[k - 1]
+        return row.sort().values[k - 1]
     # NumPy's partition is ten times as fast as torch.kthvalue, but slow where many entries tie
     # for the lowest place, as pruned weights do. Negated, they tie for the highest.
-    place = len(together) - k
-    together.neg_().numpy().partition(place)
-    return -together[place]
+    row = row.neg()
+    row.numpy().partition(len(row) - k)
+    return -row[len(row) - k]
 
 
 def _check_request(
