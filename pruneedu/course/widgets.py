@@ -40,7 +40,8 @@ def play(render: Callable[..., Figure], **controls: list | tuple) -> None:
     still = "-".join(("pruneedu-still", *controls))
     style = ipywidgets.HTML(f"<style>.{still} {{display: none}}</style>")
     live = ipywidgets.VBox([style, box])._repr_mimebundle_()
-    display({**live, "text/plain": f"Controls: {', '.join(controls)}"}, raw=True)
+    words = f"Controls, in a running notebook: {', '.join(controls)}"
+    display({**live, "text/plain": words}, raw=True)
     picture = f'<div class="{still}">{html(first)}</div>'
     display({"text/html": picture, "text/plain": f"Figure: {first.alt}"}, raw=True)
 
