@@ -13,11 +13,17 @@ COLOURS = {
     "not attempted": "#56B4E9",
 }
 SIGNS = {"passed": "✓", "partial": "◐", "failed": "✗", "not attempted": "○"}
+_MARKED = re.compile(r"`([^`]+)`|\*\*(?=\S)([^*]+)(?<=\S)\*\*")
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """Text for a learner: `lines` in plain text, where `code` and **bold** may be marked."""
+    """Text for a learner.
+
+    Attributes:
+        status: of a verdict, or "" for what is neither right nor wrong.
+        lines: plain text, in which `code` and **bold** may be marked.
+    """
 
     status: str
     lines: tuple[str, ...]
@@ -25,7 +31,7 @@ class Feedback:
     def __str__(self) -> str:
         """Return plain text for a terminal."""
         sign = SIGNS.get(self.status, "·")
-        return f"{sign} " + "\n  ".join(line.replace("**", "") for line in self.lines)
+        return f"{sign} " + "\n  ".join(_plain(line) for line in self.lines)
 
     def _repr_html_(self) -> str:
         colour = COLOURS.get(self.status, "#999999")
@@ -74,8 +80,15 @@ def inline(text: str) -> str:
     >>> inline("`a < b` is **true**")
     '<code>a &lt; b</code> is <b>true</b>'
     """
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=True))
-    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
+    return _MARKED.sub(
+        lambda m: f"<code>{m[1]}</code>" if m[1] else f"<b>{m[2]}</b>",
+        html.escape(text, quote=True),
+    )
+
+
+def _plain(text: str) -> str:
+    """Drop the marks of bold; those of code tell code from words."""
+    return _MARKED.sub(lambda m: m[2] or m[0], text)
 
 
 def _cases(verdict: Verdict) -> str:

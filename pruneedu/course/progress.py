@@ -15,12 +15,12 @@ def home() -> Path:
 
 
 def load(exercise: str) -> dict:
-    """Return what is recorded of an exercise: passed, failures, hints."""
+    """Return what is recorded of an exercise: "passed", "failures", "hints"."""
     return {**_NEW, **_read().get(exercise, {})}
 
 
 def update(exercise: str, **fields) -> dict:
-    """Change fields of one exercise's record and return it. The file is replaced in one step."""
+    """Change fields of one exercise's record and return it; the file is replaced in one step."""
     record = {**load(exercise), **fields}
     everything = {**_read(), exercise: record}
     home().mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def update(exercise: str, **fields) -> dict:
 
 
 def next_hint(exercise: Exercise) -> str:
-    """Return the next hint and remember that it was shown; after the third, the third again."""
+    """Return the next hint and remember that it was shown; after the last, the last again."""
     number = min(load(exercise.name)["hints"] + 1, len(exercise.hints))
     update(exercise.name, hints=number)
     return f"Hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}"
@@ -56,8 +56,8 @@ def _read() -> dict:
     if not path.exists():
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return {name: dict(record) for name, record in json.loads(path.read_bytes()).items()}
+    except (ValueError, TypeError, AttributeError):
         raise ValueError(
-            f"{path} is not readable as JSON; repair it, or delete it to start from no progress"
+            f"{path} does not hold what was saved; repair it, or delete it to start anew"
         ) from None

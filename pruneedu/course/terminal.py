@@ -5,17 +5,24 @@ from pathlib import Path
 from pruneedu.course import judging
 from pruneedu.course.exercises import Exercise, lessons
 from pruneedu.course.feedback import Feedback, feedback
-from pruneedu.course.notebooks import answer, code_cells, statements
+from pruneedu.course.notebooks import NotANotebookError, answer, code_cells, statements
 
 
 def check_lesson(number: str, folder: Path) -> int:
-    """Check every exercise of a learner's notebook and print the same feedback as the notebook.
-
-    Arguments: number, such as "02"; folder, where the learner's notebooks are.
-    Returns: 0 when all exercises pass, else 1.
-    Errors: ValueError for an unknown lesson; FileNotFoundError when its notebook is not there.
+    """Check every exercise of a learner's notebook and print the notebook's feedback, hints aside.
 
     The answers run in this process, as they would in the learner's notebook.
+
+    Args:
+        number: of the lesson, such as "02".
+        folder: where the learner's notebooks are.
+
+    Returns:
+        0 when all exercises pass, else 1.
+
+    Raises:
+        FileNotFoundError: the lesson's notebook is not in the folder.
+        ValueError: there is no such lesson, or the file is not a notebook.
     """
     if number not in lessons():
         raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
@@ -25,12 +32,21 @@ def check_lesson(number: str, folder: Path) -> int:
         raise FileNotFoundError(
             f"{path} is not there: `pruneedu start {folder}` copies the lessons"
         )
-    body, notes = statements(code_cells(path.read_text(encoding="utf-8")))
+    body, notes = _read(path)
     open_ones = {e.name: e for lesson in lessons().values() for e in lesson.exercises}
     print(f"Lesson {record.number}, {record.title}: {path}")
     print("".join(f"  {note}\n" for note in notes), end="")
     passed = [_check(exercise, body, open_ones) for exercise in record.exercises]
     return int(not all(passed))
+
+
+def _read(path: Path) -> tuple[list, list[str]]:
+    try:
+        return statements(code_cells(path.read_text(encoding="utf-8")))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: the file is not text, so it is not a notebook") from None
+    except NotANotebookError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _check(exercise: Exercise, body: list, open_ones: dict) -> bool:
@@ -42,10 +58,11 @@ def _check(exercise: Exercise, body: list, open_ones: dict) -> bool:
     space: dict = {"__name__": "__main__"}
     try:
         exec(compile(found.source, f"<{exercise.name}>", "exec"), space)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = f"**{exercise.name}**: what it needs cannot run: {type(error).__name__}: {error}"
         print(Feedback("failed", (said,)))
         return False
     verdict = judging.check(exercise, space[exercise.name])
     print(feedback(verdict))
+    print(f"  {found.note}\n" if found.note else "", end="")
     return verdict.status == "passed"

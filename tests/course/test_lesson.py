@@ -1,0 +1,269 @@
+"""What a learner meets in a notebook: checks, hints, guesses, the quiz, and what is kept."""
+
+import json
+
+import nbformat
+import pytest
+import torch
+from nbclient import NotebookClient
+
+from pruneedu.course import Lesson, progress
+from pruneedu.course import lesson as module
+from pruneedu.course.exercises import find, lessons
+from pruneedu.course.lesson import CheckFailed
+from pruneedu.course.stubs import solution, stub
+from pruneedu.plotting import bars
+
+SPARSITY = find("sparsity")[1]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A learner's folder without progress."""
+    monkeypatch.setenv("PRUNEEDU_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def define(cell: str, name: str = "sparsity"):
+    space: dict = {}
+    exec(cell, space)
+    return space[name]
+
+
+def kept(masks):
+    return sum(int(mask.sum()) for mask in masks.values()) / sum(m.numel() for m in masks.values())
+
+
+kept.__name__ = "sparsity"
+
+
+def test_the_way_from_the_stub_to_the_solution(capsys):
+    lesson = Lesson("00")
+    lesson.check(define(stub(SPARSITY.reference)))
+    said = capsys.readouterr().out
+    assert said.startswith("○ sparsity: not attempted yet.\n  Until it passes, `yours.sparsity` is")
+    assert lesson.yours.sparsity is SPARSITY.reference
+    for number in (1, 2, 3, 3):
+        with pytest.raises(CheckFailed, match=r"^sparsity: 0 of 7 cases are right$"):
+            lesson.check(kept)
+        said = capsys.readouterr().out
+        assert said.startswith("✗ sparsity is right on 0 of 7 cases: 0 of 6 points.")
+        assert "This is the fraction that stays." in said
+        assert f"Hint {number} of 3: {SPARSITY.hints[number - 1]}" in said
+        assert lesson.yours.sparsity is SPARSITY.reference
+    answer = define(solution(SPARSITY.reference))
+    lesson.check(answer)
+    assert "sparsity passes: 7 of 7 cases, 6 of 6 points." in capsys.readouterr().out
+    assert lesson.yours.sparsity is answer
+
+
+def test_a_later_mistake_takes_nothing_away():
+    lesson, answer = Lesson("00"), define(solution(SPARSITY.reference))
+    lesson.check(answer)
+    with pytest.raises(CheckFailed):
+        lesson.check(kept)
+    assert lesson.yours.sparsity is answer
+    assert progress.load("sparsity")["passed"]
+
+
+def test_the_librarys_own_function_is_no_answer(capsys):
+    lesson = Lesson("00")
+    lesson.check(lesson.yours.sparsity)
+    assert "this is the library's own" in capsys.readouterr().out
+    assert not progress.load("sparsity")["passed"]
+
+
+@pytest.mark.parametrize("function", [lambda masks: 1, abs, 3, "sparsity()", None], ids=str)
+def test_what_is_no_exercise_of_the_lesson_is_told_what_is(function):
+    with pytest.raises(ValueError, match="its functions are `sparsity`, `accuracy`"):
+        Lesson("00").check(function)
+
+
+def test_an_exercise_of_another_lesson_is_not_checked_here():
+    with pytest.raises(ValueError, match="lesson 00 has no exercise 'keep_top'"):
+        Lesson("00").hint("keep_top")
+
+
+def test_a_lesson_that_is_not_there_is_told_which_are():
+    with pytest.raises(ValueError, match="there is no lesson '99'; there are 00, "):
+        Lesson("99")
+
+
+def test_hints_come_in_turn_and_the_last_stays(capsys):
+    lesson = Lesson("00")
+    for number in (1, 2, 3, 3):
+        lesson.hint("sparsity")
+        expected = f"Hint {number} of 3: {SPARSITY.hints[number - 1]}"
+        assert expected in capsys.readouterr().out
+
+
+def test_the_source_waits_for_the_check_or_the_last_hint(capsys):
+    lesson = Lesson("00")
+    lesson.source("sparsity")
+    assert "is shown once yours passes, or after the last hint" in capsys.readouterr().out
+    for _ in range(3):
+        lesson.hint("sparsity")
+    capsys.readouterr()
+    lesson.source("sparsity")
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "The library's sparsity\n\ndef sparsity(masks: Masks) -> float:\n    _check"
+    )
+    assert "Your sparsity" not in said
+
+
+def test_after_the_check_the_source_stands_beside_the_learners(capsys, tmp_path):
+    lesson = Lesson("00")
+
+    def sparsity(masks):
+        """Say it in my words."""
+        dropped = torch.cat([~mask.flatten() for mask in masks.values()])
+        return dropped.double().mean().item()
+
+    lesson.check(sparsity)
+    capsys.readouterr()
+    lesson.source("sparsity")
+    said = capsys.readouterr().out
+    assert "Your sparsity\n\ndef sparsity(masks):\n    dropped = torch.cat(" in said
+    lesson.check(define(solution(SPARSITY.reference)))
+    lesson.source("sparsity")
+    assert "# the source of this function is not known" in capsys.readouterr().out
+
+
+def test_the_same_source_is_not_shown_twice(capsys, monkeypatch):
+    lesson = Lesson("00")
+    lesson.check(define(solution(SPARSITY.reference)))
+    monkeypatch.setattr(module.inspect, "getsource", lambda function: "def sparsity():\n    pass\n")
+    monkeypatch.setattr(module, "helpers", lambda function: [])
+    capsys.readouterr()
+    lesson.source("sparsity")
+    assert "Your sparsity\n\n# the same, line for line" in capsys.readouterr().out
+
+
+def test_a_guess_gates_what_is_shown(capsys):
+    lesson = Lesson("00")
+    lesson.reveal(..., "Measured: 7.", bars({"a": 1}, "n"))
+    assert capsys.readouterr().out == (
+        "· Write your guess in the cell above, run it, then run this one again.\n"
+    )
+    lesson.reveal(5, "Measured: 7.", "Twice.", bars({"a": 1}, "n"), [3])
+    assert capsys.readouterr().out == (
+        "· Your guess: 5\n  Measured: 7.\n  Twice.\nFigure: Bar chart of n. a: 1.\n[3]\n"
+    )
+
+
+@pytest.mark.parametrize("guess", [0, None, False, [1]])
+def test_every_guess_is_a_guess(guess, capsys):
+    Lesson("00").reveal(guess)
+    assert capsys.readouterr().out == f"· Your guess: {guess}\n"
+
+
+@pytest.mark.parametrize("number", lessons())
+def test_each_choice_of_the_quiz_has_its_say(number, capsys):
+    lesson = Lesson(number)
+    for name, question in lesson.record.quiz.items():
+        lesson.quiz(name)
+        asked = capsys.readouterr().out
+        assert asked.startswith(f"· {question.text}\n  a) {question.choices[0].text}\n  b) ")
+        assert "Put a letter in place of `...`" in asked
+        for letter, choice in zip("abcdef", question.choices, strict=False):
+            lesson.quiz(name, answer=letter)
+            said = capsys.readouterr().out
+            assert said.startswith("✓" if choice.right else "✗")
+            verdict = "Right" if choice.right else "Not this one"
+            assert f"{letter}) {verdict}. " in said
+            assert choice.reason.replace("`", "")[-20:] in said.replace("`", "")
+
+
+@pytest.mark.parametrize("answer", ["z", "A", 1, None, ["a"]])
+def test_an_answer_that_is_no_choice_is_told_so(answer):
+    with pytest.raises(ValueError, match="is none of a, b, c"):
+        Lesson("00").quiz("sets", answer)
+
+
+def test_an_unknown_question_is_told_which_there_are():
+    with pytest.raises(ValueError, match="lesson 00 has no question 'size'; it has sparsity, "):
+        Lesson("00").quiz("size")
+
+
+def test_quick_mode_takes_an_eighth_and_at_least_one(monkeypatch):
+    lesson = Lesson("00")
+    monkeypatch.delenv("PRUNEEDU_QUICK", raising=False)
+    assert lesson.budget(epochs=30, seeds=3) == (30, 3)
+    monkeypatch.setenv("PRUNEEDU_QUICK", "1")
+    assert lesson.budget(epochs=30, seeds=3) == (4, 1)
+
+
+def test_progress_survives_a_restart_and_is_shown(capsys, home):
+    lesson = Lesson("00")
+    with pytest.raises(CheckFailed):
+        lesson.check(kept)
+    lesson.check(define(solution(SPARSITY.reference)))
+    capsys.readouterr()
+    Lesson("02").progress()
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:3] == [
+        "00 Start here: 1 of 2",
+        "   sparsity: passed, hints used: 1",
+        "   accuracy: open",
+    ]
+    assert json.loads((home / "progress.json").read_text()) == {
+        "sparsity": {"passed": True, "failures": 1, "hints": 1}
+    }
+    assert [path.name for path in home.iterdir()] == ["progress.json"]
+
+
+def test_progress_is_kept_beside_the_notebooks_by_default(monkeypatch, tmp_path):
+    monkeypatch.delenv("PRUNEEDU_HOME")
+    monkeypatch.chdir(tmp_path)
+    Lesson("00").hint("sparsity")
+    assert (tmp_path / ".pruneedu" / "progress.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"sparsity": 3}', '{"sparsity": ["a"]}'])
+def test_a_damaged_record_is_named_and_left_alone(text, home):
+    home.mkdir()
+    path = home / "progress.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"progress\.json does not hold what was saved; repair it"):
+        Lesson("00").hint("sparsity")
+    assert path.read_text() == text
+
+
+def test_an_answer_passes_even_where_nothing_can_be_saved(home, capsys):
+    home.write_text("a file in the way")
+    lesson, answer = Lesson("00"), define(solution(SPARSITY.reference))
+    with pytest.raises(OSError, match="home"):
+        lesson.check(answer)
+    assert lesson.yours.sparsity is answer
+    assert "sparsity passes" in capsys.readouterr().out
+
+
+def run(home, *cells: str) -> list[nbformat.NotebookNode]:
+    """Run cells in a kernel of their own, to the end; return their outputs."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, allow_errors=True, timeout=60).execute()
+    return [cell.outputs for cell in notebook.cells]
+
+
+def test_in_a_kernel_feedback_is_rich_a_failure_is_short_and_a_restart_forgets_nothing(home):
+    begin = "from pruneedu.course import Lesson\nlesson = Lesson('00')"
+    wrong = "def sparsity(masks):\n    return 0.5"
+    _, _, (shown, failure), (source,) = run(
+        home, begin, wrong, "lesson.check(sparsity)", "lesson.source('sparsity')"
+    )
+    assert shown.data["text/html"].startswith("<div role='status'")
+    assert shown.data["text/plain"].startswith("✗ sparsity is right on 0 of 7 cases")
+    assert "Hint 1 of 3" in shown.data["text/plain"]
+    assert failure.traceback == ["CheckFailed: sparsity: 0 of 7 cases are right"]
+    assert "is shown once yours passes" in source.data["text/plain"]
+
+    right = solution(SPARSITY.reference)
+    _, (hint,), _, (passed,), (code, mine) = run(
+        home, begin, "lesson.hint('sparsity')", right, "lesson.check(sparsity)",
+        "lesson.source('sparsity')",
+    )  # fmt: skip
+    assert "Hint 2 of 3" in hint.data["text/plain"]
+    assert passed.data["text/plain"].startswith("✓ sparsity passes")
+    assert "The library's sparsity" in code.data["text/html"]
+    assert "the same, line for line" in mine.data["text/html"]
