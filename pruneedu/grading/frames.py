@@ -21,7 +21,8 @@ def send(connection: socket.socket, message: bytes) -> None:
 def receive(connection: socket.socket, limit: int) -> Iterator[bytes]:
     """Yield each message that comes in whole, until the other end closes.
 
-    Errors: OverflowError when more than `limit` bytes have come in all, whatever the lengths claim.
+    Raises:
+        OverflowError: more than `limit` bytes have come in all, whatever the lengths claim.
     """
     buffer, total = bytearray(), 0
     while chunk := connection.recv(1 << 16):

@@ -56,7 +56,8 @@ class Enclosure:
 def become_init() -> None:
     """Go on as the first process of a process namespace: when it ends, all that it started ends.
 
-    Errors: OSError where that is not allowed.
+    Raises:
+        OSError: that is not allowed here.
     """
     uid, gid = os.geteuid(), os.getegid()
     if _spare_ids():
@@ -81,8 +82,10 @@ def enclosure() -> Enclosure:
 def new_root(shown: Iterable[str]) -> Iterator[str]:
     """Change to a root, after `become_init`, that has nothing but the files and folders `shown`.
 
-    A link among them stays a link. Yields the folder in which the old root can still be seen, to
-    furnish the new one from. Afterwards all of it is read-only.
+    A link among them stays a link. Afterwards all of it is read-only.
+
+    Yields:
+        The folder in which the old root can still be seen, to furnish the new one from.
     """
     real = {path: os.path.realpath(path) for path in (*shown, *_DEVICES)}
     links = {path for path in real if os.path.islink(path)}
@@ -124,7 +127,10 @@ def fork_init(enclosure: Enclosure) -> int:
 def enter_namespaces(enclosure: Enclosure, scratch: int, texts: Mapping[str, str]) -> None:
     """Leave the parent's mounts, network, shared memory and names; and, unless root, its user ids.
 
-    Arguments: scratch, bytes that its own SCRATCH may hold; texts, what single files shall read.
+    Args:
+        enclosure: what was noted by the parent.
+        scratch: bytes that its own SCRATCH may hold.
+        texts: what single files shall read, by their names.
     """
     flags = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC | _NEW_UTS | _NEW_CGROUP
     uid, gid = os.geteuid(), os.getegid()
@@ -133,6 +139,7 @@ def enter_namespaces(enclosure: Enclosure, scratch: int, texts: Mapping[str, str
     else:
         _call("unshare", flags | _NEW_USER)
         _map_ids(enclosure.proc, f"{_INSIDE} {uid} 1", f"{_INSIDE} {gid} 1")
+    _tell_kernel(enclosure.proc, "oom_score_adj", "1000")  # the first to go when memory runs out
     _mount("tmpfs", _CLOSED, _NOSUID | _NODEV | _NOEXEC, "tmpfs", "mode=755")
     for number, (path, text) in enumerate(texts.items()):
         with open(f"{_CLOSED}/{number}", "x", encoding="utf-8") as file:
@@ -171,8 +178,14 @@ def _spare_ids() -> range | None:
 
 def _map_ids(proc: int, users: str, groups: str) -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", users), ("gid_map", groups)):
-        file = os.open(f"self/{name}", os.O_WRONLY, dir_fd=proc)
+        _tell_kernel(proc, name, text)
+
+
+def _tell_kernel(proc: int, name: str, text: str) -> None:
+    file = os.open(f"self/{name}", os.O_WRONLY, dir_fd=proc)
+    try:
         os.write(file, text.encode())
+    finally:
         os.close(file)
 
 

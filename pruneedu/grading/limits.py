@@ -13,9 +13,12 @@ _STATM = Path("/proc/self/statm")
 class Limits:
     """What one job may use.
 
-    timeout: wall-clock seconds. memory: bytes of a process, beyond what the library takes already.
-    processes: processes and threads together. files: open files of a process. scratch: bytes in its
-    folder, and in one file. output: bytes that are read from it.
+    timeout: wall-clock seconds.
+    memory: bytes of a process, beyond what the library takes already.
+    processes: processes and threads together.
+    files: open files of a process.
+    scratch: bytes in its folder, and in one file.
+    output: bytes that are read from it.
     """
 
     timeout: float = 10.0
@@ -36,7 +39,9 @@ def address_space() -> int | None:
 def set_limits(limits: Limits, mapped: int | None) -> None:
     """Hold this process and all that it starts to `limits`, for good.
 
-    Arguments: mapped, bytes mapped already; a torch for GPUs maps gigabytes by its import.
+    Args:
+        limits: what it may use.
+        mapped: bytes mapped already; a torch for GPUs maps gigabytes by its import.
     """
     seconds = math.ceil(limits.timeout) + 1  # of computing, for what escapes the clock on the wall
     bounds = {

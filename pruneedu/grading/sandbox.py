@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -45,8 +46,10 @@ _GRACE = 20.0  # seconds beyond the time limit until a sandbox that does not ans
 class Job:
     """One answer to run.
 
-    source: Python source of the learner's definitions. function: the name to call. cases: packed
-    arguments. hidden: dotted path of the library function that must raise meanwhile, or "".
+    source: Python source of the learner's definitions.
+    function: the name to call.
+    cases: packed arguments.
+    hidden: dotted path of the library function that must raise meanwhile, or "".
     """
 
     source: str
@@ -59,9 +62,11 @@ class Job:
 class Outcome:
     """What came back: bytes that nobody has looked at yet.
 
-    observations: one for each case, in order, as far as they came. ended: "finished" when all came;
-    "timeout", "too much output", "killed" (by a signal), "exited" (it ended its own process);
-    "failed to start" is no fault of the answer. detail: a sentence. seconds: how long it ran.
+    observations: one for each case, in order, as far as they came.
+    ended: "finished" when all came; "timeout", "too much output", "killed" (by a signal) or
+        "exited" (it ended its own process); "failed to start" is no fault of the answer.
+    detail: a sentence.
+    seconds: how long it ran.
     """
 
     observations: tuple[bytes, ...]
@@ -73,9 +78,12 @@ class Outcome:
 class Sandbox:
     """A fork server and the way to it, as a context manager. Threads may call `run` at once.
 
-    Arguments: isolation, "namespaces", or "limits", out of which a hostile answer can break;
-    limits, those fields of `limits.Limits` that are not to be the default.
-    Errors: RuntimeError when the server cannot be started, with the reason.
+    Args:
+        isolation: "namespaces", or "limits", out of which a hostile answer can break.
+        limits: those fields of `limits.Limits` that are not to be the default.
+
+    Raises:
+        RuntimeError: the server cannot be started, with the reason.
     """
 
     def __init__(
@@ -110,7 +118,7 @@ class Sandbox:
         status, far_status = socket.socketpair()
         with data, status:
             with far_data, far_status:
-                self._hand_over(far_data, far_status)
+                self._hand_over(job.hidden, far_data, far_status)
             for one in (data, status):
                 one.settimeout(self.limits.timeout + _GRACE)
             observations, overflow = self._converse(data, job)
@@ -155,20 +163,22 @@ class Sandbox:
         except TimeoutError:
             return False
 
-    def _hand_over(self, *far: socket.socket) -> None:
+    def _hand_over(self, hidden: str, *far: socket.socket) -> None:
         """Give the server its ends of a job's two connections; start it again if it has died."""
         with self._lock:
             if self._server.poll() is not None:
                 self._control.close()
                 self._start()
-            socket.send_fds(self._control, [b"j"], [one.fileno() for one in far])
+            message = f"{hidden}\n".encode()
+            with suppress(BrokenPipeError):  # it died just now: no report will come
+                socket.send_fds(self._control, [message], [one.fileno() for one in far])
 
     def _converse(self, data: socket.socket, job: Job) -> tuple[list[bytes], str]:
         """Send the job; return its observations, and a sentence if there was too much to read."""
-        header = {"source": job.source, "function": job.function, "hidden": job.hidden}
+        header = {"source": job.source, "function": job.function, "cases": len(job.cases)}
         observations: list[bytes] = []
         try:
-            frames.send(data, json.dumps({**header, "cases": len(job.cases)}).encode())
+            frames.send(data, json.dumps(header).encode())
             for case in job.cases:
                 frames.send(data, case)
             for observation in islice(frames.receive(data, self.limits.output), len(job.cases)):

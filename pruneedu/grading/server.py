@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from pruneedu.grading import frames, isolation
 from pruneedu.grading.limits import Limits, address_space
-from pruneedu.grading.view import show_package, shown_folders
+from pruneedu.grading.view import closed_version, show_package, shown_folders
 from pruneedu.grading.worker import Setting, report, work
 from pruneedu.seeds import seed_everything
 
@@ -68,10 +68,10 @@ def _serve(control: socket.socket, setting: Setting) -> None:
         running = {pid: child for pid, child in children.items() if pid not in stopped}
         ready = _wait([control, woken], running.values(), setting.limits.timeout)
         if control in ready:
-            message, descriptors, *_ = socket.recv_fds(control, 1, 2)
+            message, descriptors, *_ = socket.recv_fds(control, 4096, 2)
             if not message:
                 break
-            children.update(_start(*map(_socket, descriptors), setting))
+            children.update(_start(message.decode().strip(), *map(_socket, descriptors), setting))
         if woken in ready:
             woken.recv(4096)
         for pid, child in running.items():
@@ -105,8 +105,12 @@ def _socket(descriptor: int) -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
-def _start(data: socket.socket, status: socket.socket, setting: Setting) -> dict[int, _Child]:
+def _start(
+    hidden: str, data: socket.socket, status: socket.socket, setting: Setting
+) -> dict[int, _Child]:
     """Fork a child for the job that comes over `data`; the child itself never returns."""
+    with suppress(Exception):  # done once for all children; one that fails will say why
+        closed_version(hidden)
     scratch = isolation.SCRATCH if setting.enclosure else tempfile.mkdtemp(prefix="pruneedu-")
     child = _Child(status, scratch, time.monotonic())
     with data:
@@ -116,7 +120,7 @@ def _start(data: socket.socket, status: socket.socket, setting: Setting) -> dict
             _close(child, "failed to start", str(error))
             return {}
         if pid == 0:
-            work(data, status, setting, scratch)
+            work(data, status, setting, scratch, hidden)
     return {pid: child}
 
 

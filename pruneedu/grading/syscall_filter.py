@@ -14,6 +14,7 @@ _REFUSED = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
     # A keyring is inherited, so siblings would share it.
     "add_key": (248, 217),
     "request_key": (249, 218),
@@ -51,9 +52,10 @@ def unknown_machine() -> str | None:
 
 
 def install() -> None:
-    """Refuse the calls above to this process and all that it starts, for good.
+    """Refuse the calls above to this process, which has no_new_privs, and all that it starts.
 
-    Needs no_new_privs. Errors: OSError when the kernel does not take the filter.
+    Raises:
+        OSError: the kernel does not take the filter.
     """
     program = _program()
     code = ctypes.create_string_buffer(program, len(program))

@@ -6,11 +6,13 @@ import inspect
 import linecache
 import os
 import shutil
-import site
 import sys
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 
+from pruneedu.course.stubs import helpers
 from pruneedu.grading.isolation import bind, passing_folder
 
 _PACKAGE = Path(__file__).parents[1]
@@ -26,7 +28,7 @@ def shown_folders() -> list[str]:
     """
     prefixes = [sys.prefix, sys.base_prefix, "/usr/local", "/usr", "/"]
     found = {os.path.join(prefix, lib) for prefix in prefixes for lib in ("lib", "lib64")}
-    found |= {path for path in sys.path if path == site.getusersitepackages()}
+    found |= {path for path in sys.path if path.endswith("-packages")}
     links = {path for path in found if os.path.islink(path)}
     shown: list[str] = []
     for path in sorted(filter(os.path.isdir, found - links | set(map(os.path.realpath, links)))):
@@ -38,7 +40,8 @@ def shown_folders() -> list[str]:
 def show_package(old: str) -> None:
     """Show the view of the package in its place, and an empty folder in place of any other copy.
 
-    Arguments: old, the folder in which the machine's own root is still seen (`new_root`).
+    Args:
+        old: the folder in which the machine's own root is still seen (`isolation.new_root`).
     """
     patterns = (_PACKAGE.name, f"python*/*-packages/{_PACKAGE.name}")
     copies = [
@@ -66,38 +69,64 @@ def write_view(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / inner)
 
 
-def close_reference(path: str) -> dict[str, str]:
-    """Make the library function at a dotted path raise, by whatever name it is called.
+@dataclass(frozen=True)
+class Closed:
+    """A library function and its private helpers, with what shall stand in for their code.
 
-    Returns: the file that defines it, and the text that this file shall read.
-    Errors: ValueError when there is no such function.
+    codes: pairs of a function and its new code.
+    file: where they are defined.
+    text: what that file shall read.
+    """
+
+    codes: tuple[tuple[FunctionType, CodeType], ...]
+    file: str
+    text: str
+
+
+@cache
+def closed_version(path: str) -> Closed:
+    """Prepare to close the library function at a dotted path.
+
+    Raises:
+        ValueError: there is no such function.
     """
     module, _, name = path.rpartition(".")
-    reference = inspect.unwrap(getattr(importlib.import_module(module), name, None))
-    if not isinstance(reference, FunctionType):
+    function = inspect.unwrap(getattr(importlib.import_module(module), name, None))
+    if not isinstance(function, FunctionType):
         raise ValueError(f"the library has no function {path} to close")
-    file = reference.__code__.co_filename
-    text = closed_source(Path(file).read_text(encoding="utf-8"), name)
+    functions = {one.__name__: one for one in (function, *helpers(function))}
+    file = function.__code__.co_filename
+    text = closed_source(Path(file).read_text(encoding="utf-8"), *functions)
     parts = compile(text, file, "exec", dont_inherit=True).co_consts
-    code = (part for part in parts if isinstance(part, CodeType) and part.co_name == name)
-    reference.__code__ = next(code)
-    linecache.cache.pop(file, None)
-    return {file: text}
+    codes = {part.co_name: part for part in parts if isinstance(part, CodeType)}
+    return Closed(tuple((one, codes[name]) for name, one in functions.items()), file, text)
 
 
-def closed_source(source: str, name: str) -> str:
-    """Cut the body of the function `name` from Python source; every other line keeps its number.
+def close_reference(closed: Closed) -> dict[str, str]:
+    """Make a library function raise, by whatever name it is called, and its helpers too.
+
+    Returns:
+        The text that the file which defines it shall read, by the file's name.
+    """
+    for function, code in closed.codes:
+        function.__code__ = code
+    linecache.cache.pop(closed.file, None)
+    return {closed.file: closed.text}
+
+
+def closed_source(source: str, *names: str) -> str:
+    """Cut the bodies of functions from Python source; every other line keeps its number.
 
     >>> print(closed_source("def half(x):\\n    y = x / 2\\n    return y\\n", "half"))
     def half(x):
         raise RuntimeError("half: the library's own version is closed while your answer is graded")
     <BLANKLINE>
     """
-    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
-    function = next(function for function in functions if function.name == name)
-    first = function.body[1 if ast.get_docstring(function) is not None else 0]
-    raised = f'    raise RuntimeError("{_MESSAGE.format(name=name)}")'
     lines = source.splitlines()
-    blank = [""] * (function.end_lineno - first.lineno)
-    lines[first.lineno - 1 : function.end_lineno] = [raised, *blank]
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name in names:
+            first = node.body[1 if ast.get_docstring(node) is not None else 0]
+            raised = f'    raise RuntimeError("{_MESSAGE.format(name=node.name)}")'
+            blank = [""] * (node.end_lineno - first.lineno)
+            lines[first.lineno - 1 : node.end_lineno] = [raised, *blank]
     return "\n".join(lines)

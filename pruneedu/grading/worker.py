@@ -18,7 +18,7 @@ from pruneedu.course.observing import observe
 from pruneedu.grading import frames, syscall_filter
 from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespaces
 from pruneedu.grading.limits import Limits, set_limits
-from pruneedu.grading.view import close_reference
+from pruneedu.grading.view import close_reference, closed_version
 
 _MOST_FILES = os.sysconf("SC_OPEN_MAX")  # the server's own limit, which is not the learner's
 _ANSWER = "<answer>"  # stands for the file's name in tracebacks
@@ -26,10 +26,11 @@ _ANSWER = "<answer>"  # stands for the file's name in tracebacks
 
 @dataclass(frozen=True)
 class Setting:
-    """What a job runs in.
+    """What a job runs in; only Linux has more than the limits.
 
-    mapped: bytes that the server has mapped. tasks: a descriptor of the folder of its threads.
-    enclosure: None without namespaces. Only Linux has the last three.
+    mapped: bytes that the server has mapped.
+    tasks: a descriptor of the folder of its threads.
+    enclosure: None without namespaces.
     """
 
     limits: Limits
@@ -38,11 +39,18 @@ class Setting:
     enclosure: Enclosure | None
 
 
-def work(data: socket.socket, status: socket.socket, setting: Setting, scratch: str) -> None:
+def work(
+    data: socket.socket, status: socket.socket, setting: Setting, scratch: str, hidden: str
+) -> None:
     """Do one job and end the process; it never returns.
 
-    Arguments: data, brings the job and takes its observations; status, takes the reason when the
-    learner's code cannot be started, and is closed before its first line; scratch, its own folder.
+    Args:
+        data: brings the job and takes its observations.
+        status: takes the reason when the learner's code cannot be started, and is closed before
+            its first line.
+        setting: what it runs in.
+        scratch: its own folder.
+        hidden: dotted path of the library function to close, or "".
     """
     try:
         try:
@@ -50,7 +58,7 @@ def work(data: socket.socket, status: socket.socket, setting: Setting, scratch: 
             incoming = frames.receive(data, sys.maxsize)
             job = json.loads(next(incoming))
             cases = list(islice(incoming, job["cases"]))
-            _shut_in(setting, scratch, job["hidden"])
+            _shut_in(setting, scratch, hidden)
         except Exception as error:
             frames.send(status, report("failed to start", f"{type(error).__name__}: {error}"))
             return
@@ -93,7 +101,7 @@ def _leave_server() -> None:
 
 def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
     """Close the reference, enter the namespaces, set the limits: the last trusted act."""
-    texts = close_reference(hidden) if hidden else {}
+    texts = close_reference(closed_version(hidden)) if hidden else {}
     if setting.enclosure:
         enter_namespaces(setting.enclosure, setting.limits.scratch, texts)
     os.chdir(scratch)

@@ -1,4 +1,5 @@
 import errno
+import inspect
 import os
 import subprocess
 import sys
@@ -371,9 +372,12 @@ def test_the_reference_raises_under_every_name_and_reads_closed(box):
         attempt(function)
     seen += [inspect.getsource(pe.keep_top).splitlines()[-1].strip()[:50]]
     attempt(importlib.reload(selection).keep_top)
-    return [seen, "threshold =" in open(selection.__file__).read(), list(pe.cubic(0.8, 2))]
+    return [seen, LAST in open(selection.__file__).read(), list(pe.cubic(0.8, 2))]
     """
-    seen, in_file, others = value(box, body, hidden=KEEP_TOP)
+    last = inspect.getsource(pruneedu.keep_top).splitlines()[-1].strip()
+    seen, in_file, others = value(
+        box, f"LAST = {last!r}\n" + textwrap.dedent(body), hidden=KEEP_TOP
+    )
     closed = "keep_top: the library's own version is closed whi"
     assert [text.removeprefix('raise RuntimeError("')[:30] for text in seen] == [closed[:30]] * 6
     assert not in_file
