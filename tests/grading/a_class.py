@@ -13,7 +13,7 @@ from types import ModuleType
 from pruneedu.course.exercises import Exercise, LessonRecord, lessons
 from pruneedu.course.judging import check
 from pruneedu.course.observing import observe
-from pruneedu.course.stubs import free_names, solution, stub
+from pruneedu.course.stubs import _home, free_names, helpers, solution, stub
 from pruneedu.grading.sandbox import Job, Outcome
 
 _LESSONS = "pruneedu.course.lessons"
@@ -108,6 +108,7 @@ def cell(function: Callable, exercise: Exercise) -> str:
     if function is exercise.reference:
         return solution(function)
     renamed = {function.__name__: exercise.name}
+    closed = [exercise.reference, *helpers(exercise.reference)]  # not to be had while it is graded
     imports, constants, bodies, todo = set(), {}, {}, [function]
     while todo:
         current = todo.pop()
@@ -118,25 +119,20 @@ def cell(function: Callable, exercise: Exercise) -> str:
             value = getattr(sys.modules[current.__module__], name, None)
             if value is exercise.reference:
                 renamed[name] = f"right_{name}"
-            if value is exercise.reference or _is_of_a_lesson(value):
+            if value in closed or _is_of_a_lesson(value):
                 todo.append(value)
             elif isinstance(value, ModuleType):
                 imports.add(f"import {value.__name__} as {name}")
-            elif current.__module__.startswith(_LESSONS) and type(value) in (
-                int,
-                float,
-                list,
-                dict,
-            ):
+            elif current.__module__.startswith(_LESSONS) and type(value) in (int, float, list):
                 constants[name] = repr(value)
             elif value is not None:
-                home = value.__module__ if inspect.isfunction(value) else current.__module__
+                home = _home(value, name, sys.modules[current.__module__])
                 imports.add(f"from {home} import {name}")
     lines = [*sorted(imports), *(f"{name} = {value}" for name, value in constants.items())]
-    return "\n".join([*lines, *(_rename(b, renamed, f is function) for f, b in bodies.items())])
+    return "\n".join([*lines, *(_rename(body, renamed) for body in bodies.values())])
 
 
-def _rename(source: str, names: dict[str, str], answer: bool) -> str:
+def _rename(source: str, names: dict[str, str]) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):

@@ -68,6 +68,7 @@ def _odd_cells() -> Iterator[Made]:
         "nul": ("a\0b", keep_top),
         "surrogate": ("'\ud800'", keep_top),
         "deep": ("x = " + "-" * 50_000 + "1", "(" * 300 + ")" * 300, "--" * 9_000, keep_top),
+        "nested-finally": (_nested_finally(20), keep_top),
         "large-cell": ("x = 1\n" * 20_000, keep_top),
         "magic": ("!pip install x\n%matplotlib inline", "%%time\n" + keep_top, "keep_top?"),
         "endless-cell": ("while True:\n    waits = 1", keep_top, "input()"),
@@ -108,7 +109,7 @@ def _odd_code() -> Iterator[Made]:
     above = "def _scale(a, a):\n    pass"
     answer = _SIGNATURE + "    return _scale(scores)"
     yield Made("same-argument.ipynb", notebook(above, answer), _only(keep_top=FAILED))
-    answer = _SIGNATURE + "    raise NotImplementedError('soon')"
+    answer = _SIGNATURE + "    raise NotImplementedError"
     yield Made("raises.ipynb", notebook(answer), _only(keep_top=OPEN))
 
 
@@ -120,6 +121,12 @@ def _noisy(keep_top: str) -> Iterator[str]:
         "    return _quiet(scores, sparsity, scope, masks)"
     )
     yield "import sys, warnings\ndef _warn():\n    warnings.warn('!')\n    sys.stderr.write('!')"
+
+
+def _nested_finally(depth: int) -> str:
+    """A short cell whose bytecode takes gigabytes: each `finally` is compiled twice."""
+    levels = [f"{' ' * i}try:\n{' ' * i} a\n{' ' * i}finally:\n" for i in range(depth)]
+    return "".join(levels) + " " * depth + "b"
 
 
 def _right(name: str) -> str:

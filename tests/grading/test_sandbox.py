@@ -519,6 +519,11 @@ def test_a_server_that_cannot_start_says_why(monkeypatch):
         pass
 
 
+def test_another_isolation_is_refused():
+    with pytest.raises(ValueError, match="isolation is 'none': choose"):
+        Sandbox("none")
+
+
 def test_without_namespaces_it_refuses(monkeypatch):
     monkeypatch.setattr(isolation, "available", lambda: "the machine has none")
     with pytest.raises(RuntimeError, match="no namespaces here: the machine has none"), Sandbox():
