@@ -2,10 +2,11 @@
 
     python -m benchmarks.grading [--quick] [--submissions N] [--write]
 
-All three grade the same answers to lesson 02's `keep_top` (right ones, one that rounds down, one
-not attempted) with the same cases and weights, and must give the same points. Each is one command,
-timed from its start to its end, start-up included, one grader after the other. The rivals are
-installed from the package registry into environments of their own in the cache.
+All three grade answers to lesson 02's `keep_top` (right ones, one that rounds down, one not
+attempted) with the same cases and weights, and must give the same points. Each is one command,
+timed from its start to its end, start-up included, one grader after the other. The rivals take
+seconds for each notebook, so they get the first third of the class. They are installed from the
+package registry into environments of their own in the cache.
 """
 
 import argparse
@@ -45,21 +46,22 @@ def pruneedu(work: Path, answers: list[str], workers: int) -> Graded:
     return Graded(clock, processor, [float(row["points"]) for row in rows])
 
 
-def measure(graders: dict[str, Callable], answers: list[str]) -> dict[str, Graded]:
-    """Let the graders mark the same class, one after the other, each in a folder of its own.
+def measure(graders: dict[str, tuple[Callable, int]], answers: list[str]) -> dict[str, Graded]:
+    """Let each grader mark its number of the answers, one grader after the other.
 
     Raises:
         RuntimeError: they do not give the same points.
     """
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for number, (name, grader) in enumerate(graders.items()):
-            work = Path(scratch, str(number))
+        for place, (name, (grader, number)) in enumerate(graders.items()):
+            work = Path(scratch, str(place))
             work.mkdir()
-            found[name] = grader(work, answers)
-            print(f"{name}: {len(answers)} submissions in {found[name].clock:.1f} s", flush=True)
-    if len({tuple(graded.points) for graded in found.values()}) > 1:
-        points = "; ".join(f"{name}: {graded.points}" for name, graded in found.items())
+            found[name] = grader(work, answers[:number])
+            print(f"{name}: {number} submissions in {found[name].clock:.1f} s", flush=True)
+    shared = min(len(one.points) for one in found.values())
+    if len({tuple(one.points[:shared]) for one in found.values()}) > 1:
+        points = "; ".join(f"{name}: {one.points[:shared]}" for name, one in found.items())
         raise RuntimeError(f"the graders do not give the same points: {points}")
     return found
 
@@ -67,42 +69,39 @@ def measure(graders: dict[str, Callable], answers: list[str]) -> dict[str, Grade
 def report(found: dict[str, Graded], workers: int) -> str:
     """Say in a table what was measured; the first grader is ours."""
     rates = {name: 60 * len(one.points) / one.clock for name, one in found.items()}
-    ours, *rivals = rates
     rows = [
-        [name, f"{one.clock:.1f}", f"{one.processor:.1f}", f"{rates[name]:.0f}"]
+        [name, str(len(one.points)), *(f"{n:.1f}" for n in one[:2]), f"{rates[name]:.0f}"]
         for name, one in found.items()
     ]
+    ours, *rivals = rates
     fastest = max(rivals, key=rates.get)
-    header = ["", "seconds", "of the processor", "submissions per minute"]
-    by_processor = found[fastest].processor / found[ours].processor
+    header = ["", "submissions", "seconds", "of the processor", "submissions per minute"]
     return (
         f"{table(header, rows)}\n\n"
-        f"{ours} is {rates[ours] / rates[fastest]:.0f} times as fast as {fastest}, the faster of "
-        f"the two; in processor time, {by_processor:.0f} times. "
-        f"{len(found[ours].points)} submissions, one exercise, the same cases, the same points; "
-        f"one run each, start-up included; pruneedu with {workers} workers, the others run "
-        f"notebooks one at a time. {machine()}."
+        f"{ours} is {rates[ours] / rates[fastest]:.1f} times as fast as {fastest}, the faster of "
+        f"the two. One exercise, the same cases, the same points; one run each, start-up included; "
+        f"{workers} workers for pruneedu, one notebook at a time for the others. {machine()}."
     )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Install the rivals, measure, print, and write the table into the README if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--submissions", type=int, default=40, help="size of the class")
+    parser.add_argument("--submissions", type=int, default=60, help="size of the class")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of pruneedu")
     parser.add_argument("--quick", action="store_true", help="pruneedu alone, 8 submissions")
     parser.add_argument("--write", action="store_true", help="write the table into the README")
     parser.add_argument("--cache", type=Path, default=CACHE / "graders", help="of the rivals")
     options = parser.parse_args(arguments)
-    graders = {"pruneedu grade": partial(pruneedu, workers=options.workers)}
+    number = 8 if options.quick else options.submissions
+    graders = {"pruneedu grade": (partial(pruneedu, workers=options.workers), number)}
+    if not options.quick:
+        for requirement, grader in ((NBGRADER, nbgrader), (OTTER, otter)):
+            python = environment(requirement, options.cache)
+            graders[requirement.replace("==", " ")] = (partial(grader, python), number // 3)
+    found = measure(graders, list(islice(cycle(ANSWERS), number)))
     if options.quick:
-        measure(graders, list(islice(cycle(ANSWERS), 8)))
         return
-    for requirement, grader in ((NBGRADER, nbgrader), (OTTER, otter)):
-        graders[requirement.replace("==", " ")] = partial(
-            grader, environment(requirement, options.cache)
-        )
-    found = measure(graders, list(islice(cycle(ANSWERS), options.submissions)))
     text = report(found, options.workers)
     print(f"\n{text}")
     if options.write:

@@ -36,8 +36,9 @@ NAMES = {"lenet_300_100": "LeNet-300-100", "lenet5": "LeNet-5"}
 class Recipe:
     """How one network is trained and pruned.
 
-    epochs: of the dense training; rounds: cuts; retraining: epochs after each cut; rate, decay:
-    SGD's learning rate, which falls to 0 along a cosine in each training, and weight decay.
+    epochs: of the dense training; rounds: cuts; retraining: epochs after each cut; rate, decay,
+    batch: SGD's learning rate, which falls to 0 along a cosine in each training, its weight decay
+    and its batch size; scope: of the ranking.
     """
 
     network: str
@@ -46,19 +47,29 @@ class Recipe:
     retraining: int
     rate: float
     decay: float
-    scope: str = "global"
+    batch: int
+    scope: str
 
 
 RECIPES = (
-    Recipe("lenet_300_100", epochs=10, rounds=5, retraining=3, rate=0.1, decay=5e-4),
-    Recipe("lenet5", epochs=5, rounds=3, retraining=2, rate=0.05, decay=5e-4),
+    Recipe(
+        "lenet_300_100", 10, rounds=10, retraining=3, rate=0.1, decay=5e-4, batch=128, scope="layer"
+    ),
+    Recipe("lenet5", 4, rounds=3, retraining=2, rate=0.03, decay=5e-4, batch=64, scope="global"),
 )
 
 
 def train_row(recipe: Recipe, seed: int, train: pe.data.Split) -> dict[str, nn.Module]:
     """Return the dense network, the same trained on, and the same pruned in as many epochs."""
     optimizer = partial(sgd, lr=recipe.rate, weight_decay=recipe.decay)
-    trained = partial(pe.fit, train=train, optimizer=optimizer, schedule=cosine, seed=seed)
+    trained = partial(
+        pe.fit,
+        train=train,
+        optimizer=optimizer,
+        schedule=cosine,
+        batch_size=recipe.batch,
+        seed=seed,
+    )
 
     def finetune(model: nn.Module, after_step) -> nn.Module:
         return trained(model, epochs=recipe.retraining, after_step=after_step).model

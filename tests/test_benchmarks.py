@@ -13,7 +13,7 @@ from pruneedu.course.judging import check
 from pruneedu.data import Split
 
 COMMANDS = (grading, han, import_time, pruning_speed)
-TINY = han.Recipe("lenet_300_100", epochs=1, rounds=2, retraining=1, rate=0.05, decay=0.0)
+TINY = han.Recipe("lenet_300_100", 1, 2, 1, rate=0.05, decay=0.0, batch=32, scope="global")
 
 
 @pytest.fixture
@@ -134,19 +134,19 @@ def test_the_plain_asserts_give_the_points_of_the_course(answer):
 
 def test_graders_that_differ_in_points_are_not_compared():
     graders = {
-        "ours": lambda work, answers: Graded(1.0, 1.0, [11.0]),
-        "theirs": lambda work, answers: Graded(9.0, 9.0, [10.0]),
+        "ours": (lambda work, answers: Graded(1.0, 1.0, [11.0] * len(answers)), 2),
+        "theirs": (lambda work, answers: Graded(9.0, 9.0, [10.0] * len(answers)), 1),
     }
     with pytest.raises(RuntimeError, match="same points"):
-        grading.measure(graders, ["answer"])
+        grading.measure(graders, ["answer"] * 2)
 
 
 def test_the_rate_is_compared_with_the_faster_rival():
     found = {
-        "ours": Graded(2.0, 1.0, [1.0] * 4),
+        "ours": Graded(4.0, 1.0, [1.0] * 8),
         "quick": Graded(30.0, 20.0, [1.0] * 4),
         "slow": Graded(60.0, 50.0, [1.0] * 4),
     }
     text = grading.report(found, workers=2)
-    assert "ours is 15 times as fast as quick" in text
-    assert "| ours | 2.0 | 1.0 | 120 |" in text
+    assert "ours is 15.0 times as fast as quick" in text
+    assert "| ours | 8 | 4.0 | 1.0 | 120 |" in text
