@@ -83,6 +83,7 @@ class Sandbox:
         limits: those fields of `limits.Limits` that are not to be the default.
 
     Raises:
+        ValueError: another isolation.
         RuntimeError: the server cannot be started, with the reason.
     """
 
@@ -90,15 +91,16 @@ class Sandbox:
         self, isolation: Literal["namespaces", "limits"] = "namespaces", **limits: float
     ) -> None:
         """Note what to start; nothing runs yet."""
+        if isolation not in ("namespaces", "limits"):
+            raise ValueError(f"isolation is {isolation!r}: choose 'namespaces' or 'limits'")
         self.limits = Limits(**limits)
         self._namespaces = isolation == "namespaces"
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Start the server, which takes as long as importing torch."""
-        if self._namespaces and (
-            reason := syscall_filter.unknown_machine() or namespaces.available()
-        ):
+        reason = self._namespaces and (syscall_filter.unknown_machine() or namespaces.available())
+        if reason:
             raise RuntimeError(f"no namespaces here: {reason}")
         self._start()
         return self
@@ -124,7 +126,8 @@ class Sandbox:
             observations, overflow = self._converse(data, job)
             finished = len(observations) == len(job.cases)
             if finished or overflow:
-                status.shutdown(socket.SHUT_WR)  # nothing more is waited for
+                with suppress(OSError):  # it may have ended
+                    status.shutdown(socket.SHUT_WR)  # nothing more is waited for
             report = _read_report(status)
         if finished:
             report |= {"ended": "finished", "detail": "every case came back"}
@@ -158,10 +161,9 @@ class Sandbox:
 
     def _is_ready(self) -> bool:
         self._control.settimeout(_START)
-        try:
+        with suppress(TimeoutError):
             return self._control.recv(5) == b"ready"
-        except TimeoutError:
-            return False
+        return False
 
     def _hand_over(self, hidden: str, *far: socket.socket) -> None:
         """Give the server its ends of a job's two connections; start it again if it has died."""
@@ -177,26 +179,20 @@ class Sandbox:
         """Send the job; return its observations, and a sentence if there was too much to read."""
         header = {"source": job.source, "function": job.function, "cases": len(job.cases)}
         observations: list[bytes] = []
-        try:
-            frames.send(data, json.dumps(header).encode())
-            for case in job.cases:
-                frames.send(data, case)
-            for observation in islice(frames.receive(data, self.limits.output), len(job.cases)):
-                observations += [observation]
-        except OverflowError as error:
-            return observations, str(error)
-        except OSError:
-            return observations, ""  # it has ended or does not answer: the report says which
+        with suppress(OSError):  # it has ended or does not answer: the report says which
+            for message in (json.dumps(header).encode(), *job.cases):
+                frames.send(data, message)
+            try:
+                for observation in islice(frames.receive(data, self.limits.output), len(job.cases)):
+                    observations += [observation]
+            except OverflowError as error:
+                return observations, str(error)
         return observations, ""
 
 
 def _read_report(status: socket.socket) -> dict:
     """Read how a child ended."""
-    try:
-        message = next(frames.receive(status, limit=1 << 16), None)
-    except OSError:
-        message = None
-    if message is None:
-        detail = "the sandbox did not answer"
-        return {"ended": "failed to start", "detail": detail, "seconds": 0.0}
-    return json.loads(message)
+    with suppress(OSError):
+        for message in frames.receive(status, limit=1 << 16):
+            return json.loads(message)
+    return {"ended": "failed to start", "detail": "the sandbox did not answer", "seconds": 0.0}

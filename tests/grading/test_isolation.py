@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import torch
 
 import pruneedu
 from pruneedu import regularization
+from pruneedu.course.plain import pack, unpack
 from pruneedu.grading import frames, isolation, limits, syscall_filter, view
+from pruneedu.grading.sandbox import Job, Sandbox
 from pruneedu.pruning import schedules, selection
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -294,3 +297,46 @@ def test_a_references_helpers_close_with_it_and_nothing_else_does(tmp_path, monk
 def test_what_is_no_function_of_the_library_cannot_be_closed(path):
     with pytest.raises(ValueError, match=f"no function {path} to close"):
         view.closed_version(path)
+
+
+# A sandbox that has no namespaces
+
+
+def test_another_isolation_is_refused():
+    with pytest.raises(ValueError, match="isolation is 'none': choose"):
+        Sandbox("none")
+
+
+def test_without_namespaces_it_refuses(monkeypatch):
+    monkeypatch.setattr(isolation, "available", lambda: "the machine has none")
+    with pytest.raises(RuntimeError, match="no namespaces here: the machine has none"), Sandbox():
+        pass
+
+
+def test_a_server_that_cannot_start_says_why(monkeypatch):
+    monkeypatch.setattr("pruneedu.grading.sandbox._BOOT", "raise SystemExit('no such library')")
+    with pytest.raises(RuntimeError, match="did not start: no such library"), Sandbox("limits"):
+        pass
+
+
+@LINUX  # whose limits bind
+def test_limits_alone_still_end_what_takes_too_long_or_too_much():
+    bodies = [
+        "return x + 1",
+        "while True: pass",
+        "os._exit(0)",
+        "return len(bytes(1 << 40))",
+        "open('mine', 'w').close(); return [os.listdir(), os.getcwd() == os.environ['HOME']]",
+        "return os.getcwd()",
+    ]
+    case = pack({"args": [1], "kwargs": {}})
+    jobs = [Job(f"import os\ndef f(x):\n    {body}", "f", (case,)) for body in bodies]
+    with Sandbox("limits", timeout=4) as box, ThreadPoolExecutor(len(jobs)) as pool:
+        outcomes = list(pool.map(box.run, jobs))
+    ways = [outcome.ended for outcome in outcomes]
+    assert ways == ["finished", "timeout", "exited", "finished", "finished", "finished"]
+    seen = [unpack(one) for outcome in outcomes for one in outcome.observations]
+    assert seen[0]["result"] == 2
+    assert seen[1]["error"]["type"] == "MemoryError"
+    assert seen[2]["result"] == [["mine"], True]
+    assert not os.path.exists(seen[3]["result"])
