@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pruneedu.course.plain import Tool, pack, unpack
+from pruneedu.course.plain import NotPlainError, Tool, pack, unpack
 
-MAX_MESSAGE = 500  # characters of an error's own text
+MAX_NAME, MAX_MESSAGE = 80, 500  # characters of an error's type and of its own text
 
 
 def observe(function: Callable, case: bytes) -> bytes:
@@ -48,12 +48,40 @@ def observe(function: Callable, case: bytes) -> bytes:
         return pack({**seen, "after": None})
 
 
+def read_observation(message: bytes) -> dict:
+    """Read what `observe` packed, without trusting it; what it did not pack is read as an error.
+
+    Returns:
+        A dict with "result" and "gradient", or with "error"; and with "after".
+    """
+    try:
+        seen = unpack(message)
+    except NotPlainError as error:
+        return raised("NotPlainError", str(error))
+    seen = seen if type(seen) is dict else {}
+    after, error = seen.get("after"), seen.get("error")
+    if type(error) is dict and all(type(error.get(k)) is str for k in ("type", "message")):
+        return raised(error["type"], error["message"], after)
+    if "result" in seen and "error" not in seen:
+        return {"result": seen["result"], "gradient": seen.get("gradient"), "after": after}
+    return raised("NotPlainError", "the observation is malformed")
+
+
+def raised(kind: str, message: str = "", after: object = None) -> dict:
+    """Return an observed error, its text cut short and made printable: the learner chose it."""
+    return {
+        "error": {"type": _printable(kind, MAX_NAME), "message": _printable(message, MAX_MESSAGE)},
+        "after": after,
+    }
+
+
 def _gradient(result: object, live: dict) -> dict:
     """The gradient of a scalar: a penalty that lost it has the right value and trains nothing."""
     models = [a for a in (*live["args"], *live["kwargs"].values()) if isinstance(a, nn.Module)]
-    if not (models and type(result) is Tensor and result.ndim == 0 and result.requires_grad):
+    named = (pair for model in models for pair in model.named_parameters())
+    weights = {name: weight for name, weight in named if weight.requires_grad}
+    if not (weights and type(result) is Tensor and result.ndim == 0 and result.requires_grad):
         return {}
-    weights = {name: p for model in models for name, p in model.named_parameters()}
     found = torch.autograd.grad(
         result, list(weights.values()), allow_unused=True, materialize_grads=True
     )
@@ -73,7 +101,10 @@ def _after(sent: dict, live: dict) -> dict:
 
 def _describe_error(error: BaseException) -> dict[str, str]:
     try:
-        return {"type": _text(type(error).__name__, 80), "message": _text(str(error), MAX_MESSAGE)}
+        return {
+            "type": _text(type(error).__name__, MAX_NAME),
+            "message": _text(str(error), MAX_MESSAGE),
+        }
     except BaseException:  # its own text may raise whatever it likes
         return {"type": "an error", "message": ""}
 
@@ -81,3 +112,9 @@ def _describe_error(error: BaseException) -> dict[str, str]:
 def _text(text: str, most: int) -> str:
     """The start of a text, as exactly a `str`, without what no file can hold."""
     return str.encode(text, errors="replace").decode()[:most]
+
+
+def _printable(text: str, most: int) -> str:
+    return "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[:most]
+    )

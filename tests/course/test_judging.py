@@ -11,6 +11,7 @@ from pruneedu.course.exercises import Case, Difference, Exercise, Mistake, Prope
 from pruneedu.course.judging import check, judge, key, untouched
 from pruneedu.course.observing import observe
 from pruneedu.course.plain import pack
+from pruneedu.models import mlp
 
 EVERY = [exercise for lesson in lessons().values() for exercise in lesson.exercises]
 
@@ -229,6 +230,34 @@ def test_the_exercises_own_words_explain_a_value_of_the_right_form_only():
     )
     assert "Off by" in check(explained, lambda x, by=None: 2 * x + 1).problem
     assert "Off by" not in check(explained, lambda x, by=None: None).problem
+
+
+def penalty(model, strength):
+    """Square and add."""
+    return strength * model.fc1.weight.square().sum()
+
+
+def test_a_right_value_without_its_gradient_is_wrong_and_is_told_so():
+    record = exercise(
+        reference=penalty,
+        cases=lambda seed: [Case("small", (mlp(2, 2), 0.5)), Case("large", (mlp(9, 2), 0.5))],
+        parts={"small": 3, "large": 2},
+        mistakes=(Mistake(lambda model, strength: penalty(model, strength).detach(), "Detached."),),
+        explain=lambda case, expected, got: "The values differ.",
+    )
+    assert check(record, lambda model, strength: penalty(model, 1) * strength).status == "passed"
+    cut_off = check(record, lambda model, strength: penalty(model, strength).detach())
+    assert (cut_off.points, cut_off.mistake.says) == (0, "Detached.")
+    expected = "At the result: expected a tensor with a gradient, got one without."
+    assert cut_off.problem == expected
+
+    def another(model, strength):
+        value = penalty(model, strength)
+        return 2 * value - value.detach()
+
+    verdict = check(record, another)
+    assert verdict.points == 0
+    assert verdict.problem.startswith("At the gradient['fc1.weight'][0, 0]: expected ")
 
 
 def test_an_exercise_may_accept_many_right_answers():

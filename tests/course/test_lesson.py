@@ -73,7 +73,11 @@ def test_the_librarys_own_function_is_no_answer(capsys):
     assert not progress.load("sparsity")["passed"]
 
 
-@pytest.mark.parametrize("function", [lambda masks: 1, abs, 3, "sparsity()", None], ids=str)
+@pytest.mark.parametrize(
+    "function",
+    [lambda masks: 1, abs, 3, "sparsity()", None],
+    ids=["lambda", "abs", "3", "text", "-"],
+)
 def test_what_is_no_exercise_of_the_lesson_is_told_what_is(function):
     with pytest.raises(ValueError, match="its functions are `sparsity`, `accuracy`"):
         Lesson("00").check(function)

@@ -227,9 +227,9 @@ def test_a_warning_of_the_learners_code_is_the_learners_own():
     ids=["lines", "commands", "magics", "questions", "lists"],
 )
 def test_a_long_cell_is_read_at_once(cell):
-    started = time.perf_counter()
+    started = time.process_time()  # other tests may share the processor
     statements([cell])
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_the_untouched_stub_is_not_an_answer():

@@ -322,10 +322,10 @@ HANGS = {
 
 @pytest.mark.parametrize("text", HANGS.values(), ids=HANGS)
 def test_long_messages_are_refused_at_once(text):
-    started = time.perf_counter()
+    started = time.process_time()  # other tests may share the processor
     with pytest.raises(NotPlainError):
         unpack(message(text))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("size", [0, MAX_DESCRIPTION, MAX_DESCRIPTION + 1, 2**64 - 1])
