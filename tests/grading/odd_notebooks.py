@@ -28,8 +28,8 @@ def hostile() -> Iterator[Made]:
     """Answers that attack the grader: they earn nothing, and the one beside them its points."""
     _, *parts = _TITLE.split(_HOSTILE.read_text(encoding="utf-8"))
     for name, status, source in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        marks = _only(magnitude=_full("magnitude"), keep_top=(0, status))
-        yield Made(f"hostile-{name}.ipynb", notebook(source, _right("magnitude")), marks)
+        marks = _only(cubic=_full("cubic"), keep_top=(0, status))
+        yield Made(f"hostile-{name}.ipynb", notebook(source, _right("cubic")), marks)
 
 
 def _unreadable() -> Iterator[Made]:

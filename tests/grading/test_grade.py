@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from html import unescape
 from pathlib import Path
 
 import a_class
@@ -18,6 +19,7 @@ from pruneedu.grading import isolation
 from pruneedu.grading.grade import grade
 
 SEED, TIMEOUT = 20_261, 5.0
+LONGEST = 300  # seconds until a run counts as stuck
 UNREADABLE = {"empty", "blank", "not-json", "number", "old-format", "deep-json", "latin-1"}
 UNREADABLE |= {"zip", "sent-a"}
 
@@ -84,9 +86,9 @@ def test_a_class_gets_exactly_the_marks_known_in_advance(graded, files):
 @needs_namespaces
 def test_a_mistake_is_named_on_the_page(graded):
     exercise = find("keep_top")[1]
-    pages = "".join(p.read_text() for p in (graded / "feedback").glob("mistake-02-*.html"))
+    pages = unescape("".join(p.read_text() for p in (graded / "feedback").glob("mistake-02-*")))
     for mistake in exercise.mistakes:
-        assert mistake.says.split("`")[0] in pages.replace("&#x27;", "'").replace("&gt;", ">")
+        assert mistake.says.split("`")[0] in pages
 
 
 @pytest.mark.namespaces
@@ -98,11 +100,9 @@ def test_nothing_hostile_reaches_a_page_or_a_cell(graded):
         assert "<img" not in text
         assert "onload=alert(2)>" not in text
         assert "<b>tags" not in text
-    cells = next(
-        zip(*csv.reader((graded / "gradebook.csv").read_text().splitlines()), strict=False)
-    )
-    assert "'=cmd|' C'!A0" in cells
-    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    learners = {learner for learner, _ in table(graded)}
+    assert "'=cmd|' C'!A0" in learners
+    assert not any(learner.startswith(("=", "+", "-", "@")) for learner in learners)
 
 
 @pytest.mark.namespaces
@@ -112,15 +112,18 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_gradebook(graded, submissio
     command = [sys.executable, "-m", "pruneedu.cli", "grade", str(submissions), "--out", str(out)]
     command += ["--workers", "3", "--timeout", str(TIMEOUT), "--seed", str(SEED)]
     total = len(list((graded / "submissions").iterdir()))
-    records = out / "submissions"
+    records, deadline = out / "submissions", time.monotonic() + LONGEST
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as run:
-        while not records.exists() or len(list(records.glob("*.json"))) < total // 2:
-            assert run.poll() is None
-            time.sleep(0.05)
-        os.kill(run.pid, signal.SIGKILL)
+        try:
+            while not records.exists() or len(list(records.glob("*.json"))) < total // 2:
+                assert run.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        finally:
+            os.kill(run.pid, signal.SIGKILL)
     assert not (out / "gradebook.csv").exists()
     before = {path: (path.stat().st_mtime_ns, path.read_text()) for path in records.glob("*.json")}
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, timeout=LONGEST)
     again = [text for path, (at, text) in before.items() if path.stat().st_mtime_ns != at]
     assert again == []
     assert dict(table(out).items() ^ table(graded).items()) == {}
