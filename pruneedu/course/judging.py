@@ -85,7 +85,8 @@ def judge(exercise: Exercise, observations: tuple[bytes, ...], seed: int) -> Ver
         seed: of the cases that were observed.
     """
     answers = key(exercise, seed)
-    seen = [read_observation(message) for message in observations[: len(answers.cases)]]
+    rows = zip(observations, answers.packed, strict=False)
+    seen = [_fitted(read_observation(message), unpack(case)) for message, case in rows]
     seen += [raised("NotRun")] * (len(answers.cases) - len(seen))
     wrong = _wrong(exercise, answers, seen)
     held = _held(exercise, answers, seen, wrong)
@@ -127,6 +128,20 @@ def untouched(weight: int = 1) -> Property:
 
 def _run(function: Callable, packed: tuple[bytes, ...]) -> tuple[dict, ...]:
     return tuple(unpack(observe(function, case)) for case in packed)
+
+
+def _fitted(seen: dict, sent: dict) -> dict:
+    """The observation; its "after" is None unless it has the form of what was sent."""
+    after = seen["after"]
+    fits = (
+        type(after) is dict
+        and after.keys() == sent.keys()
+        and type(after["args"]) is list
+        and len(after["args"]) == len(sent["args"])
+        and type(after["kwargs"]) is dict
+        and after["kwargs"].keys() == sent["kwargs"].keys()
+    )
+    return seen if fits else {**seen, "after": None}
 
 
 def _is_open(exercise: Exercise, seen: dict) -> bool:
