@@ -6,6 +6,8 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
+_LEFT = 'style="text-align: left"'  # a notebook sets headings on the right
+
 
 class Table(NamedTuple):
     """A title, a header, rows of cells under the name of their group, and notes."""
@@ -52,7 +54,8 @@ def as_html(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header[1:])
     bodies = []
     for group, rows in groupby(table.rows, key=lambda row: row[0]):
-        heading = f'<th scope="rowgroup" colspan="{len(table.header)}">{escape(group)}</th>'
+        span = f'scope="rowgroup" colspan="{len(table.header)}"'
+        heading = f"<th {span} {_LEFT}>{escape(group)}</th>"
         bodies.append(f"<tbody><tr>{heading}</tr>{''.join(map(_html_row, rows))}</tbody>")
     return (
         f"<table><caption>{escape(table.title)}</caption>"
@@ -64,4 +67,4 @@ def as_html(table: Table) -> str:
 def _html_row(row: tuple[str, tuple[str, ...]]) -> str:
     name, *values = row[1]
     cells = "".join(f"<td>{escape(value)}</td>" for value in values)
-    return f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
+    return f'<tr><th scope="row" {_LEFT}>{escape(name)}</th>{cells}</tr>'
