@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sys
 import textwrap
 from collections.abc import Callable
 from itertools import takewhile
@@ -11,6 +10,7 @@ from types import EllipsisType, SimpleNamespace
 from pruneedu.course import judging, progress
 from pruneedu.course.exercises import Exercise, Question, lessons
 from pruneedu.course.feedback import Feedback, feedback
+from pruneedu.course.showing import show_answer, show_code, show_item
 from pruneedu.course.stubs import helpers, without_docstring
 
 
@@ -54,25 +54,25 @@ class Lesson:
         exercise = self._exercise(getattr(function, "__name__", repr(function)))
         if function is exercise.reference:
             said = f"**{exercise.name}**: this is the library's own. Define yours, and check that."
-            _display(Feedback("not attempted", (said,)))
+            show_item(Feedback("not attempted", (said,)))
             return
         verdict = judging.check(exercise, function)
         if verdict.status == "not attempted":
-            _display(feedback(verdict, _how_to_go_on(exercise.name)))
+            show_item(feedback(verdict, _how_to_go_on(exercise.name)))
         elif verdict.status == "passed":
             setattr(self.yours, exercise.name, function)
-            _display(feedback(verdict))
+            show_item(feedback(verdict))
             progress.update(exercise.name, passed=True)
         else:
             failures = progress.load(exercise.name)["failures"] + 1
             progress.update(exercise.name, failures=failures)
-            _display(feedback(verdict, progress.next_hint(exercise)))
+            show_item(feedback(verdict, progress.next_hint(exercise)))
             right = f"{verdict.right} of {verdict.cases} cases are right"
             raise CheckFailed(f"{exercise.name}: {right}")
 
     def hint(self, name: str) -> None:
         """Show the next hint of an exercise."""
-        _display(Feedback("", (progress.next_hint(self._exercise(name)),)))
+        show_item(Feedback("", (progress.next_hint(self._exercise(name)),)))
 
     def source(self, name: str) -> None:
         """Show the library's source of an exercise and the learner's.
@@ -83,15 +83,15 @@ class Lesson:
         record = progress.load(exercise.name)
         if not record["passed"] and record["hints"] < len(exercise.hints):
             wait = f"The library's `{name}` is shown once yours passes, or after the last hint."
-            _display(Feedback("", (wait,)))
+            show_item(Feedback("", (wait,)))
             return
         parts = (exercise.reference, *helpers(exercise.reference))
-        _show_code(f"The library's {name}", "\n\n\n".join(map(_source, parts)))
+        show_code(f"The library's {name}", "\n\n\n".join(map(_source, parts)))
         mine = getattr(self.yours, name)
         if mine is not exercise.reference:
             source = _source(mine)
             same = source == _source(exercise.reference)
-            _show_code(f"Your {name}", "# the same, line for line" if same else source)
+            show_code(f"Your {name}", "# the same, line for line" if same else source)
 
     def reveal(self, guess, *answers) -> None:
         """Show what was measured once a guess stands.
@@ -102,13 +102,13 @@ class Lesson:
         """
         if isinstance(guess, EllipsisType):
             ask = "Write your guess in the cell above, run it, then run this one again."
-            _display(Feedback("", (ask,)))
+            show_item(Feedback("", (ask,)))
             return
         said = takewhile(lambda answer: isinstance(answer, str), answers)
         lines = (f"Your guess: **{guess}**", *said)
-        _display(Feedback("", lines))
+        show_item(Feedback("", lines))
         for answer in answers[len(lines) - 1 :]:
-            _show(answer)
+            show_answer(answer)
 
     def quiz(self, name: str, answer=...) -> None:
         """Ask a question; with an answer ("a", "b", …), say why it is right or wrong.
@@ -121,7 +121,7 @@ class Lesson:
             raise ValueError(
                 f"lesson {self.record.number} has no question {name!r}; it has {known}"
             )
-        _display(Feedback(*_ask(self.record.quiz[name], answer)))
+        show_item(Feedback(*_ask(self.record.quiz[name], answer)))
 
     def play(self, render: Callable, **controls) -> None:
         """Show the figure `render(**state)` with a control for each argument: `course.widgets`."""
@@ -174,43 +174,3 @@ def _ask(question: Question, answer) -> tuple[str, tuple[str, ...]]:
     verdict = "Right" if chosen.right else "Not this one"
     said = f"**{answer}) {verdict}.** {chosen.reason}"
     return "passed" if chosen.right else "failed", (*lines, said)
-
-
-def _show(answer) -> None:
-    from matplotlib.figure import Figure
-
-    from pruneedu.plotting import show
-
-    if isinstance(answer, Figure):
-        show(answer)
-    else:
-        _display(Feedback("", (answer,)) if isinstance(answer, str) else answer)
-
-
-def _show_code(title: str, source: str) -> None:
-    if _in_notebook():
-        from IPython.display import HTML, display
-        from pygments import highlight
-        from pygments.formatters import HtmlFormatter
-        from pygments.lexers import PythonLexer
-
-        # Styles in the text itself: a page made of the notebook has no others for an output.
-        form = HtmlFormatter(noclasses=True, prestyles="font-family:monospace;padding:.5em")
-        display(HTML(f"<p><b>{title}</b></p>{highlight(source, PythonLexer(), form)}"))
-    else:
-        print(f"{title}\n\n{source}\n")
-
-
-def _display(item) -> None:
-    if _in_notebook():
-        from IPython.display import display
-
-        display(item)
-    else:
-        print(item)
-
-
-def _in_notebook() -> bool:
-    """Whether an IPython kernel runs this; it cannot be so if IPython was never imported."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
