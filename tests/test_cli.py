@@ -1,5 +1,6 @@
 """Each command hands its words on as they are, and says what goes wrong in one sentence."""
 
+import importlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ def stand_in(monkeypatch):
         parent, _, child = module.rpartition(".")
         stand = SimpleNamespace(**{name: recorder})
         monkeypatch.setitem(sys.modules, module, stand)
-        monkeypatch.setattr(sys.modules[parent], child, stand, raising=False)
+        monkeypatch.setattr(importlib.import_module(parent), child, stand, raising=False)
         return calls
 
     return place
