@@ -6,7 +6,8 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip install --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(IN_VENV) -m pytest -n 2 --dist loadfile
-NBVAL := $(PYTEST) -o addopts= -p no:python --nbval --nbval-current-env --nbval-cell-timeout=120 \
+# Saved outputs hold no progress bars, so that none may appear when they are compared.
+NBVAL := TQDM_DISABLE=1 $(PYTEST) -o addopts= -p no:python --nbval --nbval-current-env --nbval-cell-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg
 
 .PHONY: lab test clean
@@ -18,13 +19,12 @@ lab: $(VENV)/.installed
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
 test: export MKL_NUM_THREADS := 1
-# Saved outputs hold no progress bars, so that none may appear when they are compared.
-test: export TQDM_DISABLE := 1
 # The learner's own progress and settings are neither read nor written.
 test: export PRUNEEDU_HOME := $(CURDIR)/$(VENV)/test-home
 test: export IPYTHONDIR := $(CURDIR)/$(VENV)/test-home/ipython
 test: $(VENV)/.installed-test
 	rm -rf $(VENV)/test-home
+	mkdir -p $(VENV)/test-home/ipython
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m pruneedu.cli build --check
