@@ -28,6 +28,7 @@ import pruneedu as pe
 import torch
 from pruneedu import plotting
 from pruneedu.course import Lesson
+from pruneedu.measuring import compare
 from pruneedu.training import cosine, sgd
 
 lesson = Lesson("02")
@@ -409,9 +410,7 @@ my_guess = 10  # your guess: how many times faster is the pruned network?
 masks = yours.keep_top(yours.magnitude(dense[0]), 0.9)
 pruned = pe.apply_masks(dense[0], masks)
 example = data.validation.x[:64]
-compared = pe.measure(pruned, example, name="pruned").versus(
-    pe.measure(dense[0], example, name="dense")
-)
+compared = compare(dense[0], pruned, example, names=("dense", "pruned"))  # timed in turn
 lesson.reveal(my_guess, compared)
 
 # %% [markdown]
