@@ -5,7 +5,7 @@
 All three grade answers to lesson 02's `keep_top` (right ones, one that rounds down, one not
 attempted) with the same cases and weights, and must give the same points. Each is one command,
 timed from its start to its end, start-up included, one grader after the other. The rivals take
-seconds for each notebook, so they get the first third of the class. They are installed from the
+seconds for each notebook, so they get the first sixth of the class. They are installed from the
 package registry into environments of their own in the cache.
 """
 
@@ -87,7 +87,7 @@ def report(found: dict[str, Graded], workers: int) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Install the rivals, measure, print, and write the table into the README if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--submissions", type=int, default=60, help="size of the class")
+    parser.add_argument("--submissions", type=int, default=120, help="size of the class")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of pruneedu")
     parser.add_argument("--quick", action="store_true", help="pruneedu alone, 8 submissions")
     parser.add_argument("--write", action="store_true", help="write the table into the README")
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.quick:
         for requirement, grader in ((NBGRADER, nbgrader), (OTTER, otter)):
             python = environment(requirement, options.cache)
-            graders[requirement.replace("==", " ")] = (partial(grader, python), number // 3)
+            graders[requirement.replace("==", " ")] = (partial(grader, python), number // 6)
     found = measure(graders, list(islice(cycle(ANSWERS), number)))
     if options.quick:
         return
