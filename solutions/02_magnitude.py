@@ -416,8 +416,10 @@ lesson.reveal(my_guess, compared)
 # %% [markdown]
 # Read the two halves of the table. The *theoretical* half promises a lot: a tenth of the nonzeros,
 # and a file that would be much smaller **if** somebody wrote only the nonzeros. The *measured* half
-# says that the file on disk has not changed by a byte and that the clock has not noticed: a zero is
-# stored and multiplied like any other number.
+# says that the file on disk has not changed by a byte. (Deflated, it has: a zip finds the zeros by
+# itself.) And the clock? A gain counts only if it is larger than the noise, and on a busy machine
+# even that can be luck: run the cell again. Nothing in the arithmetic has changed, because a zero
+# is stored and multiplied like any other number.
 #
 # Is that always so? No. Lesson 07 removes whole neurons, and the clock notices. Lesson 15 writes
 # the file that the theory promises. This lesson made the network *compressible*, not yet small.
