@@ -126,7 +126,7 @@ def quick_look(mnist: pe.data.Dataset, cache: Path) -> str:
     train = pe.data.Split(mnist.train.x[:10_000], mnist.train.y[:10_000])
     rows = {}
     for recipe in RECIPES:
-        short = replace(recipe, epochs=2, rounds=3, retraining=1)
+        short = replace(recipe, epochs=2, rounds=2, retraining=2)
         rows[short] = [cached_row(short, SEEDS[0], train, cache)]
     return report(rows, mnist.validation, "validation")
 
