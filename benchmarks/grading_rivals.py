@@ -103,6 +103,7 @@ def cell(source: str, name: str = "", solution: bool = False, points: int = 0) -
 
 
 def write_notebook(path: Path, cells: list[dict]) -> None:
+    """Write a notebook of these cells, and the folders above it."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     cells = [cell | {"id": f"cell-{number}"} for number, cell in enumerate(cells)]
     content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}}
