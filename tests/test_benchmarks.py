@@ -139,12 +139,15 @@ def test_graders_that_differ_in_points_are_not_compared():
         grading.measure(graders, ["answer"] * 2)
 
 
-def test_the_rate_is_compared_with_the_faster_rival():
+def test_the_rates_are_compared_with_the_faster_rival():
     found = {
-        "ours": Graded(4.0, 1.0, [1.0] * 8),
+        "few": Graded(3.0, 1.0, [1.0] * 4),
+        "all": Graded(4.0, 1.0, [1.0] * 8),
         "quick": Graded(30.0, 20.0, [1.0] * 4),
         "slow": Graded(60.0, 50.0, [1.0] * 4),
     }
     text = grading.report(found, workers=2)
-    assert "ours is 15.0 times as fast as quick" in text
-    assert "| ours | 8 | 4.0 | 1.0 | 120 |" in text
+    assert "Against quick, the faster of the two" in text
+    assert "10.0 times as many submissions per minute in a class of 4" in text
+    assert "15.0 times in a class of 8" in text
+    assert "| all | 8 | 4.0 | 1.0 | 120 |" in text
