@@ -1,4 +1,4 @@
-"""Criteria: how much does each weight matter? Each is a function from a model to scores."""
+"""Criteria that read only the weights: the network is scored without any data."""
 
 from __future__ import annotations
 

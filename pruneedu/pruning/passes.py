@@ -1,0 +1,187 @@
+"""Passes over data while a model is scored: what its units put out, how its weights are pulled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from pruneedu.data import Split
+from pruneedu.evaluation import check_split, eval_mode
+from pruneedu.pruning.masks import following_norm
+from pruneedu.tensors import Scores, check_scores, layer_name, prunable, prunable_layers
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU),
+    *(nn.Mish, nn.Hardswish, nn.Hardtanh, nn.Softplus, nn.Sigmoid, nn.Tanh),
+)
+
+
+@contextmanager
+def scoring(model: nn.Module, data: Split, labels: bool = True) -> Iterator[None]:
+    """Check the data and hold a model in eval mode while it is scored, also through an error.
+
+    Args:
+        model: the network; each of its modules gets its own mode back at the end.
+        data: x [N, …] and y [N].
+        labels: whether the criterion reads y; without, y may be None.
+
+    Raises:
+        ValueError: no examples, no labels where they are needed, data on another device.
+
+    >>> import torch
+    >>> from pruneedu.models import mlp
+    >>> with scoring(mlp(2, 2), Split(torch.ones(3, 2), None)):
+    ...     pass
+    Traceback (most recent call last):
+    ValueError: this criterion reads the labels, but the data has none: give Split(x, y)
+    """
+    if data.y is None and labels:
+        raise ValueError("this criterion reads the labels, but the data has none: give Split(x, y)")
+    check_split(data if labels else Split(data.x, data.x), model)
+    with eval_mode(model):
+        yield
+
+
+def summed(
+    statistic: Callable[[Split], Mapping[str, Tensor]], data: Split, batch_size: int
+) -> dict[str, Tensor]:
+    """Sum a statistic of batches in float64, so that the batch size does not change the sum.
+
+    total[name] = Σ over batches of statistic(batch)[name]
+
+    Args:
+        statistic: turns a batch into tensors that are sums over its examples.
+        data: x [N, …], and y [N] or None.
+        batch_size: examples at a time.
+
+    >>> import torch
+    >>> ones = Split(torch.ones(5, 2), None)
+    >>> summed(lambda batch: {"sum": batch.x.sum(0)}, ones, batch_size=2)
+    {'sum': tensor([5., 5.], dtype=torch.float64)}
+    """
+    totals: dict[str, Tensor] = {}
+    for start in range(0, len(data.x), batch_size):
+        rows = slice(start, start + batch_size)
+        batch = Split(data.x[rows], None if data.y is None else data.y[rows])
+        for name, value in statistic(batch).items():
+            totals[name] = totals.get(name, 0) + value.double()
+    return totals
+
+
+def example_gradients(model: nn.Module, batch: Split, loss: Loss) -> dict[str, Tensor]:
+    """Return the gradient of each example's own loss with respect to each prunable weight.
+
+    g[i] = ∂ loss(model(x_i), y_i) / ∂w
+
+    Args:
+        model: the network, in eval mode; its parameters and their gradients are not touched.
+        batch: x [B, …] and y [B].
+        loss: a function of logits [1, classes] and y [1].
+
+    Returns:
+        "fc1.weight" -> [B, *shape of the weight].
+
+    >>> import torch
+    >>> from pruneedu.models import mlp
+    >>> batch = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.int64))
+    >>> example_gradients(mlp(2, 3), batch, nn.functional.cross_entropy)["fc1.weight"].shape
+    torch.Size([5, 3, 2])
+    """
+
+    def example_loss(weights, x, y):
+        return loss(functional_call(model, weights, (x[None],)), y[None])
+
+    weights = {name: weight.detach() for name, weight in prunable(model).items()}
+    return vmap(grad(example_loss), in_dims=(None, 0, 0))(weights, batch.x, batch.y)
+
+
+@contextmanager
+def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[dict[str, Tensor]]:
+    """Yield a dict in which one forward pass leaves what goes into or comes out of each module.
+
+    Args:
+        modules: name -> module.
+        side: "input" or "output".
+
+    Raises:
+        ValueError: a module runs more than once, so that its units would be taken for others.
+
+    >>> import torch
+    >>> layer = nn.Linear(2, 3)
+    >>> with tapped({"fc1": layer}) as seen:
+    ...     _ = layer(torch.ones(4, 2))
+    >>> seen["fc1"].shape
+    torch.Size([4, 3])
+    """
+    seen: dict[str, Tensor] = {}
+
+    def recorder(name):
+        def record(module, inputs, output):
+            if name in seen:
+                raise ValueError(
+                    f"the {type(module).__name__} of layer {name!r} runs more than once in a "
+                    "forward pass: give each layer a module of its own"
+                )
+            seen[name] = (inputs[0] if side == "input" else output).detach()
+
+        return record
+
+    handles = [module.register_forward_hook(recorder(n)) for n, module in modules.items()]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def unit_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Return, for each prunable layer, the module after which its units have spoken.
+
+    That is the layer itself, or the batch normalisation and the activation registered right after
+    it in the same parent. An activation that `forward` calls as a function is not seen.
+
+    >>> from pruneedu.models import small_cnn
+    >>> {name: type(module).__name__ for name, module in unit_modules(small_cnn((4,))).items()}
+    {'conv1': 'ReLU', 'fc': 'Linear'}
+    """
+    return {name: _speaker(model, name, layer) for name, layer in prunable_layers(model).items()}
+
+
+def _speaker(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
+    speaker = following_norm(model, name) or layer
+    siblings = list(model.get_submodule(name.rpartition(".")[0]).children()) if name else []
+    after = siblings[siblings.index(speaker) + 1 :] if name else []
+    after = [module for module in after if not isinstance(module, nn.Identity)]
+    return after[0] if after and isinstance(after[0], _ACTIVATIONS) else speaker
+
+
+def as_scores(totals: dict[str, Tensor], model: nn.Module) -> Scores:
+    """Return totals as scores: finite, in the dtype of their layer's weight, no layer dead.
+
+    Raises:
+        ValueError: NaN or infinity, or a layer whose scores are all 0: nothing passes through it.
+
+    >>> import torch
+    >>> from pruneedu.models import mlp
+    >>> as_scores({"fc1": torch.zeros(3)}, mlp(4, 3, 2))
+    Traceback (most recent call last):
+    ValueError: every score of 'fc1' is 0: no example reaches this layer, so nothing ranks it; \
+look for a dead activation or a layer that forward does not use
+    """
+    check_scores(totals)
+    layers = prunable_layers(model)
+    for name, score in totals.items():
+        if not score.any():
+            raise ValueError(
+                f"every score of {name!r} is 0: no example reaches this layer, so nothing ranks "
+                "it; look for a dead activation or a layer that forward does not use"
+            )
+    return {
+        name: score.to((layers.get(name) or layers[layer_name(name)]).weight.dtype)
+        for name, score in totals.items()
+    }
