@@ -219,6 +219,14 @@ def test_a_large_matrix_is_drawn_as_shares_of_blocks():
     assert drawn[7, 140] == pytest.approx(mask[14:16, edges[140] : edges[141]].float().mean())
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_the_colours_of_a_mask_map_run_from_none_to_all_whatever_the_mask(share):
+    mask = torch.rand(200, 30, generator=torch.Generator().manual_seed(0)) < share
+    matrix, pixels = mask_map({"fc1.weight": mask}, pixels=(5, 6)).axes[:2]
+    assert matrix.images[0].get_clim() == (0, 1)
+    assert pixels.images[0].get_clim() == (0, 200)
+
+
 def test_a_convolution_is_drawn_by_filter():
     matrix = mask_map({"conv1.weight": torch.ones(8, 3, 5, 5)}).axes[0].images[0].get_array()
     assert matrix.shape == (8, 75)

@@ -12,6 +12,7 @@ from pruneedu.plotting.style import COLOURS, array, blank, check_count, format_a
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 _FINEST = 150  # rows and columns of blocks that a larger matrix is drawn with
@@ -60,7 +61,9 @@ def mask_map(
     """Draw which weights stay: a matrix per tensor, and the first one's inputs as an image.
 
     A row of the matrix is an output unit, a column one of its inputs. Where the matrix is larger
-    than the picture, a point is the share kept of the block behind it.
+    than the picture, a point is the share kept of the block behind it. The colours run from none
+    kept to all kept, whatever the masks, so that two maps can be compared; as the root of the
+    share, so that few weights can still be seen.
 
     Args:
         masks: name -> mask (`True` = keep) or weights (not zero = keep), [out, in, …]; at most 3.
@@ -116,9 +119,9 @@ def _matrix(name: str, mask: Tensor) -> np.ndarray:
 def _draw_matrix(panel: Axes, name: str, mask: np.ndarray) -> str:
     rows, columns = mask.shape
     where = {"extent": (0, columns, rows, 0), "aspect": "auto", "interpolation": "nearest"}
-    drawn = panel.imshow(_shares(mask), cmap="Greys", vmin=0, **where)
+    drawn = panel.imshow(_shares(mask), cmap="Greys", norm=_none_to(1), **where)
     if max(mask.shape) > _FINEST:
-        bar = panel.figure.colorbar(drawn, ax=panel, label="share kept of a block")
+        bar = panel.figure.colorbar(drawn, ax=panel, label="share kept behind a point")
         format_axis(bar.ax.yaxis, percent=True)
     share = words(mask.mean(), percent=True)
     panel.set(xlabel="input", ylabel="output unit")
@@ -126,6 +129,12 @@ def _draw_matrix(panel: Axes, name: str, mask: np.ndarray) -> str:
     no_row, no_column = rows - mask.any(1).sum(), columns - mask.any(0).sum()
     empty = f"{_count(no_row, 'row')} and {_count(no_column, 'column')} empty"
     return f"{name}: {share} of {rows} × {columns}; {empty}."
+
+
+def _none_to(most: int) -> Normalize:
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(0.5, vmin=0, vmax=most)
 
 
 def _count(number: int, what: str) -> str:
@@ -149,7 +158,8 @@ def _draw_pixels(panel: Axes, name: str, mask: np.ndarray, pixels: tuple[int, in
             f"so {height * width} of them; expected the same number"
         )
     counts = mask.sum(0).reshape(height, width)
-    drawn = panel.imshow(counts, cmap="viridis", interpolation="nearest", vmin=0)
+    look = {"cmap": "viridis", "interpolation": "nearest"}
+    drawn = panel.imshow(counts, norm=_none_to(len(mask)), **look)
     panel.figure.colorbar(drawn, ax=panel, label="weights kept per pixel")
     panel.set(xlabel="pixel column", ylabel="pixel row")
     panel.set_title(f"inputs of {name}", size=10)
