@@ -10,13 +10,14 @@ import torch
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import apply_masks, keep_top, magnitude, prune_iteratively, random
+from pruneedu.pruning.masks import following_norm
 from pruneedu.tensors import (
     check_scores,
-    layer_name,
     level,
     per_layer,
     per_unit,
     prunable,
+    prunable_layers,
     sparsity,
 )
 
@@ -29,24 +30,36 @@ MODELS = {
 
 
 class Criterion(NamedTuple):
-    """A row: a function of (model, data, batch_size), and what theory says of its scores.
+    """A row: a criterion, and what theory says of its scores.
 
     Attributes:
-        score: gives the scores.
-        level: of the scores.
-        counted: they count examples, so that rounding at an edge may move at most two of them.
-        on_a_batch: they are defined on one batch, so the batch size may change them.
+        score: called as `score(model, data, batch_size=…)`; bind or rename the rest.
+        level: of the scores, "weight" or "unit".
+        reads: "nothing", "weights", "inputs" or "labels", each with those before it.
+        counted: scores are shares of the examples, so rounding at an edge may move two of them.
+        on_a_batch: defined on one batch, so the batch size may change the scores.
+        layers: the layers of a model that it scores.
+        loss_degree: with the loss times c, the scores are times c^degree; `score` takes `loss=`.
+        weight_degree: with the last layer's weight times c, its scores are times c^degree.
     """
 
     score: Callable
     level: str = "weight"
+    reads: str = "labels"
     counted: bool = False
     on_a_batch: bool = False
+    layers: Callable = prunable_layers
+    loss_degree: int | None = None
+    weight_degree: int | None = None
 
 
 CRITERIA = {
-    "magnitude": Criterion(lambda model, data, batch_size: magnitude(model)),
-    "random": Criterion(lambda model, data, batch_size: random(model, seed=3)),
+    "magnitude": Criterion(
+        lambda model, data, batch_size: magnitude(model), reads="weights", weight_degree=1
+    ),
+    "random": Criterion(
+        lambda model, data, batch_size: random(model, seed=3), reads="nothing", weight_degree=0
+    ),
 }
 
 
@@ -69,6 +82,15 @@ REWRITES = MASKINGS
 
 ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
 ON_CRITERIA = pytest.mark.parametrize("criterion", CRITERIA.values(), ids=CRITERIA)
+
+
+def on_criteria(condition):
+    """Parametrize over the rows that meet a condition."""
+    rows = {name: row for name, row in CRITERIA.items() if condition(row)}
+    return pytest.mark.parametrize("criterion", rows.values(), ids=rows)
+
+
+ON_DATA = on_criteria(lambda row: row.reads in ("inputs", "labels"))
 ON_MASKINGS = pytest.mark.parametrize("rewrite", MASKINGS.values(), ids=MASKINGS)
 ON_REWRITES = pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 
@@ -107,40 +129,136 @@ def assert_unchanged(model, before):
             assert tensor is None or torch.equal(after[part][name], tensor), name
 
 
+def to_score(criterion, name):
+    """Return a model with layers that the criterion scores, and 15 labelled examples."""
+    model, x, _ = prepare(name)
+    if not criterion.layers(model):
+        pytest.skip("no layer that this criterion scores")
+    return model, Split(torch.randn(15, *x.shape[1:]), torch.arange(15) % 4)
+
+
+def assert_close(found, expected, criterion, rows):
+    """Compare two rounds of scores that theory says are equal.
+
+    Scores are sums over examples, and signed ones cancel: what rounding leaves is small beside the
+    terms, not beside the sum. So the layer's largest score is the measure.
+    """
+    assert list(found) == list(expected)
+    for name, score in expected.items():
+        atol = 2 / rows + 1e-6 if criterion.counted else 1e-5 * score.abs().max().item()
+        torch.testing.assert_close(found[name], score, rtol=0, atol=atol)
+
+
 @ON_MODELS
 @ON_CRITERIA
-def test_a_criterion_scores_every_prunable_layer(criterion, model_name):
-    model, x, y = prepare(model_name)
-    scores = criterion.score(model, Split(x, y), 4)
+def test_a_criterion_scores_every_layer_that_it_is_for(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    scores = criterion.score(model, data, batch_size=4)
     check_scores(scores)
     assert level(scores, model) == criterion.level
-    like = prunable(model)
+    like = {name: model.get_submodule(name).weight for name in criterion.layers(model)}
     if criterion.level == "unit":
-        like = {
-            layer_name(name): weight[:, *[0] * (weight.ndim - 1)] for name, weight in like.items()
-        }
-    assert {n: s.shape for n, s in scores.items()} == {n: w.shape for n, w in like.items()}
-    assert list(scores) == list(like)
+        shapes = {name: weight.shape[:1] for name, weight in like.items()}
+    else:
+        shapes = {f"{name}.weight": weight.shape for name, weight in like.items()}
+    assert {name: score.shape for name, score in scores.items()} == shapes
+    assert list(scores) == list(shapes)
+    assert {score.dtype for score in scores.values()} == {torch.float32}
     assert not any(score.requires_grad for score in scores.values())
 
 
 @ON_MODELS
-@ON_CRITERIA
-def test_a_criterion_tells_weights_apart(criterion, model_name):
-    model, x, y = prepare(model_name)
-    scores = criterion.score(model, Split(x, y), 4)
+@on_criteria(lambda row: not row.counted)
+def test_a_criterion_tells_entries_apart(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    scores = criterion.score(model, data, batch_size=4)
     assert all(len(score.unique()) > score.numel() / 2 for score in scores.values())
 
 
 @ON_MODELS
 @ON_CRITERIA
 def test_a_criterion_changes_nothing_and_repeats(criterion, model_name):
-    model, x, y = prepare(model_name)
+    model, data = to_score(criterion, model_name)
+    inputs = copy.deepcopy(data)
+    first = criterion.score(model, data, batch_size=4)
+    # In training mode a batch normalisation would learn from the data, and blend its rows.
+    list(model.train().children())[-1].eval()
     before = snapshot(model)
-    first = criterion.score(model, Split(x, y), 4)
+    again = criterion.score(model, data, batch_size=4)
     assert_unchanged(model, before)
-    again = criterion.score(model, Split(x, y), 4)
+    assert all(torch.equal(*pair) for pair in zip(inputs, data, strict=True))
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+@ON_MODELS
+@ON_CRITERIA
+def test_a_criterion_scores_frozen_layers_as_others(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    expected = criterion.score(model, data, batch_size=4)
+    found = criterion.score(model.requires_grad_(False), data, batch_size=4)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@ON_MODELS
+@on_criteria(lambda row: not row.on_a_batch and row.reads in ("inputs", "labels"))
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_batch_size_changes_no_score(criterion, model_name, batch_size):
+    model, data = to_score(criterion, model_name)
+    expected = criterion.score(model, data, batch_size=15)
+    found = criterion.score(model, data, batch_size=batch_size)
+    assert_close(found, expected, criterion, rows=15)
+
+
+@ON_MODELS
+@on_criteria(lambda row: row.reads != "nothing")
+def test_permuting_units_permutes_scores(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    expected = criterion.score(model, data, batch_size=4)
+    first, second, *_ = prunable_layers(model)
+    order = torch.randperm(len(model.get_submodule(first).weight))
+    permuted = copy.deepcopy(model)
+    with torch.no_grad():
+        for tensor in unit_tensors(permuted, first):
+            tensor.copy_(tensor[order])
+        columns = permuted.get_submodule(second).weight
+        columns.copy_(columns[:, order])
+    if criterion.level == "unit":
+        expected[first] = expected[first][order]
+    else:
+        expected[f"{first}.weight"] = expected[f"{first}.weight"][order]
+        expected[f"{second}.weight"] = expected[f"{second}.weight"][:, order]
+    found = criterion.score(permuted, data, batch_size=4)
+    assert_close(found, expected, criterion, rows=15)
+
+
+def unit_tensors(model, name):
+    """Return all tensors of a layer and its normalisation that have one row per unit."""
+    parts = model.get_submodule(name), following_norm(model, name)
+    tensors = [tensor for part in parts if part for tensor in part.state_dict().values()]
+    return [tensor for tensor in tensors if tensor.ndim]
+
+
+@ON_MODELS
+@on_criteria(lambda row: row.loss_degree is not None)
+def test_scores_follow_the_scale_of_the_loss(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    loss = torch.nn.functional.cross_entropy
+    expected = criterion.score(model, data, batch_size=4, loss=loss)
+    expected = {name: score * 3**criterion.loss_degree for name, score in expected.items()}
+    found = criterion.score(model, data, batch_size=4, loss=lambda out, y: 3 * loss(out, y))
+    assert_close(found, expected, criterion, rows=15)
+
+
+@ON_MODELS
+@on_criteria(lambda row: row.weight_degree is not None)
+def test_scores_follow_the_scale_of_the_weights(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    *_, last = criterion.score(model, data, batch_size=4)
+    expected = criterion.score(model, data, batch_size=4)[last] * 3**criterion.weight_degree
+    with torch.no_grad():
+        list(prunable(model).values())[-1].mul_(3)
+    found = criterion.score(model, data, batch_size=4)[last]
+    assert_close({last: found}, {last: expected}, criterion, rows=15)
 
 
 @ON_MODELS
@@ -149,11 +267,78 @@ def test_a_criterion_changes_nothing_and_repeats(criterion, model_name):
 def test_a_criterion_selects_at_every_level(criterion, model_name, aggregate):
     if aggregate is per_unit and criterion.level == "unit":
         pytest.skip("at unit level already")
-    model, x, y = prepare(model_name)
-    masks = keep_top(aggregate(criterion.score(model, Split(x, y), 4), model), 0.5)
+    model, data = to_score(criterion, model_name)
+    masks = keep_top(aggregate(criterion.score(model, data, batch_size=4), model), 0.5)
     entries = sum(mask.numel() for mask in masks.values())
     assert sparsity(masks) == round(0.5 * entries) / entries
-    assert torch.isfinite(apply_masks(model, masks)(x)).all()
+    assert torch.isfinite(apply_masks(model, masks)(data.x)).all()
+
+
+@ON_MODELS
+@ON_DATA
+def test_an_error_leaves_the_model_as_it_was(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    list(model.train().children())[-1].eval()
+    before = snapshot(model)
+    with pytest.raises(RuntimeError):
+        criterion.score(model, Split(torch.ones(15, 3), data.y), batch_size=4)
+    assert_unchanged(model, before)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@ON_DATA
+def test_no_examples_and_no_labels_are_refused(criterion):
+    model, data = to_score(criterion, "small_cnn")
+    with pytest.raises(ValueError, match="the split is empty"):
+        criterion.score(model, Split(data.x[:0], data.y[:0]), batch_size=4)
+    if criterion.reads == "labels":
+        with pytest.raises(ValueError, match="reads the labels, but the data has none"):
+            criterion.score(model, Split(data.x, None), batch_size=4)
+    else:
+        expected = criterion.score(model, data, batch_size=4)
+        found = criterion.score(model, Split(data.x, None), batch_size=4)
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@ON_MODELS
+@on_criteria(lambda row: row.reads != "nothing")
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_network_that_is_not_finite_is_not_ranked(criterion, model_name, value):
+    model, data = to_score(criterion, model_name)
+    with torch.no_grad():
+        for name in criterion.layers(model):
+            for tensor in unit_tensors(model, name):
+                tensor[0] = value
+    with pytest.raises(ValueError, match=r"'(fc|conv)\d?(\.weight)?' hold NaN or infinity"):
+        keep_top(criterion.score(model, data, batch_size=4), 0.5)
+
+
+@ON_MODELS
+@ON_DATA
+def test_a_dead_layer_is_named(criterion, model_name):
+    model, data = to_score(criterion, model_name)
+    first = next(iter(criterion.layers(model)))
+    (following_norm(model, first) or model.get_submodule(first)).bias.data.fill_(-1e4)
+    with pytest.raises(ValueError, match=r"every score of '(fc|conv)\d?(\.weight)?' is 0"):
+        criterion.score(model, data, batch_size=4)
+
+
+class WithSpare(torch.nn.Module):
+    """A network with a layer that forward does not use."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.spare = net, torch.nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.net(x)
+
+
+@ON_DATA
+def test_a_layer_that_is_not_used_is_named(criterion):
+    model, data = to_score(criterion, "mlp")
+    with pytest.raises(ValueError, match=r"'spare(\.weight)?'"):
+        criterion.score(WithSpare(model), data, batch_size=4)
 
 
 @ON_MODELS
