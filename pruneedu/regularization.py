@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from pruneedu.tensors import prunable, prunable_layers
 
-_ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)
+ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU),
+    *(nn.Mish, nn.Hardswish, nn.Hardtanh, nn.Softplus, nn.Sigmoid, nn.Tanh),
+)
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
@@ -203,9 +206,9 @@ def _hidden_activations(model: nn.Module) -> list[str]:
         raise ValueError(f"the model has dropout already ({present[0]}); set its p instead")
     names = list(modules)
     last = max((names.index(name) for name in prunable_layers(model)), default=0)
-    hidden = [name for name in names[:last] if isinstance(modules[name], _ACTIVATIONS)]
+    hidden = [name for name in names[:last] if isinstance(modules[name], ACTIVATIONS)]
     if not hidden:
-        kinds = ", ".join(kind.__name__ for kind in _ACTIVATIONS)
+        kinds = ", ".join(kind.__name__ for kind in ACTIVATIONS)
         raise ValueError(f"the model has no hidden activation; dropout follows one of {kinds}")
     return hidden
 

@@ -11,14 +11,10 @@ from torch.func import functional_call, grad, vmap
 from pruneedu.data import Split
 from pruneedu.evaluation import check_split, eval_mode
 from pruneedu.pruning.masks import following_norm
+from pruneedu.regularization import ACTIVATIONS
 from pruneedu.tensors import Scores, check_scores, layer_name, prunable, prunable_layers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-_ACTIVATIONS = (
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU),
-    *(nn.Mish, nn.Hardswish, nn.Hardtanh, nn.Softplus, nn.Sigmoid, nn.Tanh),
-)
 
 
 @contextmanager
@@ -157,7 +153,7 @@ def _speaker(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
     siblings = list(model.get_submodule(name.rpartition(".")[0]).children()) if name else []
     after = siblings[siblings.index(speaker) + 1 :] if name else []
     after = [module for module in after if not isinstance(module, nn.Identity)]
-    return after[0] if after and isinstance(after[0], _ACTIVATIONS) else speaker
+    return after[0] if after and isinstance(after[0], ACTIVATIONS) else speaker
 
 
 def as_scores(totals: dict[str, Tensor], model: nn.Module) -> Scores:
