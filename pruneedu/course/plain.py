@@ -13,6 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from pruneedu.data import Split
+
 MAX_DESCRIPTION = 1_000_000  # bytes of JSON
 MAX_VALUES = 100_000  # numbers, strings, lists …: as many as so much JSON can describe
 MAX_TENSORS = 64_000_000  # bytes of tensors
@@ -49,7 +51,8 @@ def pack(value) -> bytes:
 
     Args:
         value: made of None, bool, int, float, str, list, tuple, dict (keys: str or int), dense
-            tensors, models of `pruneedu.models` and tools, each of exactly that type.
+            tensors, splits of a data set, models of `pruneedu.models` and tools, each of exactly
+            that type.
 
     Returns:
         Bytes for `unpack`.
@@ -135,7 +138,7 @@ def _describe(value, draft: _Draft, where: str, depth: int) -> list:
         raise NotPlainError(f"{where} is nested more than {MAX_DEPTH} deep")
     if draft.values > MAX_VALUES:
         raise NotPlainError(f"the value holds more than {MAX_VALUES:,} numbers, strings and lists")
-    if kind in (list, tuple):
+    if kind in (list, tuple, Split):
         items = enumerate(value)
         return [kind.__name__, [_describe(v, draft, f"{where}[{i}]", depth - 1) for i, v in items]]
     if kind is dict:
@@ -217,6 +220,8 @@ def _restore(node, tensors: dict[str, Tensor], build: bool, depth: int):
             return [inner(item) for item in items]
         case ["tuple", [*items]]:
             return tuple(inner(item) for item in items)
+        case ["Split", [x, y]]:
+            return Split(inner(x), inner(y))
         case ["dict", [*pairs]]:
             return _dict([(inner(key), inner(value)) for key, value in pairs])
         case ["tensor", str(name)]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruneedu.evaluation import accuracy, macro_f1
 from pruneedu.pruning.criteria import magnitude, random
 from pruneedu.tensors import Scores, prunable
 
@@ -41,7 +42,15 @@ def signed(model: nn.Module) -> Scores:
     return {name: weight.detach().clone() for name, weight in prunable(model).items()}
 
 
-TOOLS = {"magnitude": magnitude, "random": random, "signed": signed, "sgd_steps": sgd_steps}
+TOOLS = {
+    "accuracy": accuracy,
+    "cross_entropy": F.cross_entropy,
+    "macro_f1": macro_f1,
+    "magnitude": magnitude,
+    "random": random,
+    "signed": signed,
+    "sgd_steps": sgd_steps,
+}
 
 
 def bind(name: str, **options) -> Callable:

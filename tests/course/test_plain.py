@@ -26,6 +26,7 @@ from pruneedu.course.plain import (
     pack,
     unpack,
 )
+from pruneedu.data import Split
 from pruneedu.models import mlp, small_cnn
 
 DTYPES = (
@@ -105,6 +106,14 @@ def test_a_model_crosses_as_its_state_and_is_built_only_where_asked(model):
     assert built.architecture == model.architecture
     for made in (state.state, built.state_dict()):
         assert same(dict(model.state_dict()), dict(made))
+
+
+def test_a_split_comes_back_as_a_split():
+    sent = Split(torch.arange(4.0).view(2, 2), None)
+    back = unpack(pack([sent]))[0]
+    assert type(back) is Split
+    assert torch.equal(back.x, sent.x)
+    assert back.y is None
 
 
 def test_a_model_state_can_be_sent_on():
