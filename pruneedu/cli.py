@@ -117,12 +117,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
 
     sub = add(grade)
-    sub.add_argument("submissions", type=Path, help="ada.ipynb or ada/*.ipynb for each learner")
-    sub.add_argument("--out", type=Path, required=True, help="folder of the results")
-    sub.add_argument("--workers", type=int, default=1, help="submissions at a time")
-    sub.add_argument("--timeout", type=float, default=60, help="seconds for each exercise")
-    sub.add_argument("--seed", type=int, help="of the cases; secret and random if left out")
-    sub.add_argument("--isolation", choices=("namespaces", "limits"), default="namespaces")
+    sub.epilog = "Exit status: 0; 1 when a submission could not be graded whole; 2 when none was."
+    words = "folder with ada.ipynb or ada/*.ipynb for each learner; other files are ignored"
+    sub.add_argument("submissions", type=Path, help=words)
+    words = "folder of the results; one for each class. A run that was ended goes on there"
+    sub.add_argument("--out", type=Path, required=True, help=words)
+    words = "submissions at a time (default: %(default)s)"
+    sub.add_argument("--workers", type=int, default=1, help=words)
+    words = "seconds for each exercise (default: %(default)g)"
+    sub.add_argument("--timeout", type=float, default=60, help=words)
+    sub.add_argument("--seed", type=int, help="of the cases (default: secret and random)")
+    words = (
+        "namespaces shut each answer in (Linux); limits alone do not, so every answer has to be "
+        "trusted (default: %(default)s)"
+    )
+    choices = ("namespaces", "limits")
+    sub.add_argument("--isolation", choices=choices, default="namespaces", help=words)
 
     sub = add(build)
     sub.add_argument("--check", action="store_true", help="compare only; execute nothing")
