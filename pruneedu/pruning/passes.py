@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
@@ -21,6 +22,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def scoring(model: nn.Module, data: Split, labels: bool = True) -> Iterator[None]:
     """Check the data and hold a model in eval mode while it is scored, also through an error.
 
+    Nothing is recorded for a backward pass; `torch.func.grad` and `torch.enable_grad` still work.
+
     Args:
         model: the network; each of its modules gets its own mode back at the end.
         data: x [N, …] and y [N].
@@ -29,7 +32,6 @@ def scoring(model: nn.Module, data: Split, labels: bool = True) -> Iterator[None
     Raises:
         ValueError: no examples, no labels where they are needed, data on another device.
 
-    >>> import torch
     >>> from pruneedu.models import mlp
     >>> with scoring(mlp(2, 2), Split(torch.ones(3, 2), None)):
     ...     pass
@@ -39,7 +41,7 @@ def scoring(model: nn.Module, data: Split, labels: bool = True) -> Iterator[None
     if data.y is None and labels:
         raise ValueError("this criterion reads the labels, but the data has none: give Split(x, y)")
     check_split(data if labels else Split(data.x, data.x), model)
-    with eval_mode(model):
+    with eval_mode(model), torch.no_grad():
         yield
 
 
@@ -55,11 +57,15 @@ def summed(
         data: x [N, …], and y [N] or None.
         batch_size: examples at a time.
 
-    >>> import torch
+    Raises:
+        ValueError: a batch size that is not a positive integer.
+
     >>> ones = Split(torch.ones(5, 2), None)
     >>> summed(lambda batch: {"sum": batch.x.sum(0)}, ones, batch_size=2)
     {'sum': tensor([5., 5.], dtype=torch.float64)}
     """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give a whole number of at least 1")
     totals: dict[str, Tensor] = {}
     for start in range(0, len(data.x), batch_size):
         rows = slice(start, start + batch_size)
@@ -82,7 +88,6 @@ def example_gradients(model: nn.Module, batch: Split, loss: Loss) -> dict[str, T
     Returns:
         "fc1.weight" -> [B, *shape of the weight].
 
-    >>> import torch
     >>> from pruneedu.models import mlp
     >>> batch = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.int64))
     >>> example_gradients(mlp(2, 3), batch, nn.functional.cross_entropy)["fc1.weight"].shape
@@ -96,6 +101,34 @@ def example_gradients(model: nn.Module, batch: Split, loss: Loss) -> dict[str, T
     return vmap(grad(example_loss), in_dims=(None, 0, 0))(weights, batch.x, batch.y)
 
 
+def mean_gradients(model: nn.Module, data: Split, loss: Loss, batch_size: int) -> dict[str, Tensor]:
+    """Return the gradient of the mean loss with respect to each prunable weight, in float64.
+
+    g = 1/N Σ_i ∂ loss(model(x_i), y_i) / ∂w
+
+    Args:
+        model: the network, in eval mode; its parameters and their gradients are not touched.
+        data: x [N, …] and y [N].
+        loss: a function of logits [B, classes] and y [B], the mean over its rows.
+        batch_size: examples at a time.
+
+    >>> from pruneedu.models import mlp
+    >>> data = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.int64))
+    >>> mean_gradients(mlp(2, 3), data, nn.functional.cross_entropy, 2)["fc1.weight"].shape
+    torch.Size([3, 2])
+    """
+
+    def gradients(batch):
+        def total_loss(weights):
+            logits = functional_call(model, weights, (batch.x,))
+            return loss(logits, batch.y) * len(batch.x)
+
+        return grad(total_loss)({name: w.detach() for name, w in prunable(model).items()})
+
+    totals = summed(gradients, data, batch_size)
+    return {name: total / len(data.x) for name, total in totals.items()}
+
+
 @contextmanager
 def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[dict[str, Tensor]]:
     """Yield a dict in which one forward pass leaves what goes into or comes out of each module.
@@ -105,9 +138,9 @@ def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[d
         side: "input" or "output".
 
     Raises:
-        ValueError: a module runs more than once, so that its units would be taken for others.
+        ValueError: a module that runs more than once, so that its units would be taken for
+            others, or not at all.
 
-    >>> import torch
     >>> layer = nn.Linear(2, 3)
     >>> with tapped({"fc1": layer}) as seen:
     ...     _ = layer(torch.ones(4, 2))
@@ -123,7 +156,7 @@ def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[d
                     f"the {type(module).__name__} of layer {name!r} runs more than once in a "
                     "forward pass: give each layer a module of its own"
                 )
-            seen[name] = (inputs[0] if side == "input" else output).detach()
+            seen[name] = inputs[0] if side == "input" else output
 
         return record
 
@@ -133,6 +166,22 @@ def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[d
     finally:
         for handle in handles:
             handle.remove()
+    for name in modules:
+        if name not in seen:
+            raise ValueError(f"forward does not use the layer {name!r}: take it out of the model")
+
+
+def by_position(output: Tensor, layer: nn.Module) -> Tensor:
+    """Return the output of a layer as [N, units, positions]; a Linear layer often has one position.
+
+    >>> by_position(torch.ones(4, 3), nn.Linear(2, 3)).shape
+    torch.Size([4, 3, 1])
+    >>> by_position(torch.ones(4, 3, 5, 5), nn.Conv2d(1, 3, 1)).shape
+    torch.Size([4, 3, 25])
+    """
+    units = -1 if isinstance(layer, nn.Linear) else 1
+    output = output.movedim(units, 1)
+    return output.reshape(*output.shape[:2], -1)
 
 
 def unit_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -162,7 +211,6 @@ def as_scores(totals: dict[str, Tensor], model: nn.Module) -> Scores:
     Raises:
         ValueError: NaN or infinity, or a layer whose scores are all 0: nothing passes through it.
 
-    >>> import torch
     >>> from pruneedu.models import mlp
     >>> as_scores({"fc1": torch.zeros(3)}, mlp(4, 3, 2))
     Traceback (most recent call last):
