@@ -19,12 +19,16 @@
 # Here you do all of that once, with a network so small that it trains in a second. It reads
 # handwritten digits. You prune it, and you find out how much of it was needed.
 #
-# You need nothing but Python. Time: 15 minutes. Computing: a few seconds.
+# You need nothing but Python. Time: 15 minutes to read and run, and 10 for the two exercises.
+# Computing: a few seconds.
 #
-# Click into the first cell of code. **Shift + Enter** runs a cell and goes on to the next one.
+# Click into the first cell of code. **Shift + Enter** runs a cell and goes on to the next one. While
+# a cell runs, `[*]` stands beside it. If one never ends, press **■** (interrupt), mend its loop and
+# run it again.
 
 # %%
 import pruneedu as pe
+import torch
 from pruneedu import plotting
 from pruneedu.course import Lesson
 from pruneedu.measuring import compare
@@ -50,7 +54,7 @@ plotting.show(plotting.images(digits.train.x[-12:], digits.train.y[-12:].tolist(
 # - whatever *we* choose, we choose by the result on `digits.validation`;
 # - `digits.test` is read once, at the end.
 #
-# Now the network: 64 pixels go in, 64 hidden units follow, 10 classes come out.
+# Now the network: 64 pixels go in, 64 hidden units (neurons) follow, 10 classes come out.
 
 # %%
 pe.seed_everything(0)
@@ -59,7 +63,8 @@ sizes = {name: weight.numel() for name, weight in pe.prunable(dense).items()}
 print(f"{sum(sizes.values()):,} weights: {sizes}")
 
 # %% tags=["nbval-ignore-output"]
-print(f"{pe.evaluate(dense, digits.validation):.1%} of the validation digits are read correctly")
+right = pe.evaluate(dense, digits.validation)
+print(f"{100 * right:.1f} % of the validation digits are read correctly")
 
 # %% [markdown]
 # ## Your guess
@@ -80,18 +85,19 @@ my_guess = 50  # your guess, in per cent
 # ## The measurement
 #
 # The next cell prunes the network a hundred times, to 0 %, 1 %, … 99 %, and counts what it still
-# reads. It computes whether you guessed or not, but it shows what it found only once your guess
-# stands.
+# reads. It computes whether you guessed or not. What it found is shown by the cell after it, and
+# only once your guess stands.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 scores = pe.magnitude(dense)
 sparsities = [percent / 100 for percent in range(100)]
 pruned = [pe.apply_masks(dense, pe.keep_top(scores, sparsity)) for sparsity in sparsities]
 read = [pe.evaluate(model, digits.validation) for model in pruned]
+
+# %% tags=["nbval-ignore-output"]
 first_too_far = next(i for i, share in enumerate(read) if share < read[0] - 1 / 20)
 most = sparsities[first_too_far - 1]
-
-found = f"Measured: **{most:.0%}** of the weights can go."
+found = f"Measured: **{100 * most:.0f} %** of the weights can go."
 line = {"pruned, not trained again": (sparsities, read)}
 labels = ("sparsity: the fraction of the weights that went", "validation digits read correctly")
 lesson.reveal(my_guess, found, plotting.curves(line, *labels, percent="xy"))
@@ -122,7 +128,11 @@ print({name: tuple(score.shape) for name, score in scores.items()})
 # %% [markdown]
 # **Plan**: which weights stay. A mask has an entry for each weight, and `True` means *keep*.
 # The **sparsity** is the fraction that goes, so $k = \text{round}(\text{sparsity} \cdot n)$ of
-# the $n$ weights are dropped, the ones with the lowest scores.
+# the $n$ weights are dropped, the ones with the lowest scores. First four that you can rank in your
+# head, then those of the network.
+
+# %%
+print(pe.keep_top({"four": torch.tensor([0.9, 0.1, 0.5, 0.3])}, sparsity=0.5))
 
 # %%
 masks = pe.keep_top(scores, sparsity=0.75)
@@ -144,8 +154,8 @@ print(f"{nonzero:,} weights are not zero")
 
 # %% tags=["nbval-ignore-output"]
 chosen = pe.apply_masks(dense, pe.keep_top(scores, most))
-names = ("dense", f"pruned to {most:.0%}")
-compare(dense, chosen, digits.test.x[:64], digits.test, names=names)
+names = ("dense", f"pruned to {100 * most:.0f} %")
+lesson.reveal(my_guess, compare(dense, chosen, digits.test.x[:64], digits.test, names=names))
 
 # %% [markdown]
 # Compare the rows. The *nonzero parameters* are few now. The *bytes in memory* have not changed,
@@ -169,8 +179,9 @@ compare(dense, chosen, digits.test.x[:64], digits.test, names=names)
 def draw(sparsity):
     masks = pe.keep_top(scores, sparsity)
     share = pe.evaluate(pe.apply_masks(dense, masks), digits.validation)
-    first = {"fc1.weight": masks["fc1.weight"]}
-    return plotting.mask_map(first, pixels=(8, 8), title=f"{share:.1%} read correctly")
+    first = masks["fc1.weight"]
+    title = f"{100 * share:.1f} % read correctly, {int((~first.any(0)).sum())} pixels cut off"
+    return plotting.mask_map({"fc1.weight": first}, pixels=(8, 8), title=title)
 
 
 lesson.play(draw, sparsity=(0.0, 0.99, 0.01, 0.5))
@@ -186,9 +197,12 @@ lesson.play(draw, sparsity=(0.0, 0.99, 0.01, 0.5))
 # - The check calls your function on random inputs and on edge cases, and says what is right, where
 #   the first difference is, and often what went wrong. Checking costs nothing: try a wrong answer
 #   first, if you like.
+# - A check that fails ends with an error, `CheckFailed`, so that nobody misses it. *Run All Cells*
+#   goes on past it all the same. It stops at any other error, such as a typing mistake in an answer:
+#   mend that, or put the `raise` line back.
 # - Stuck? Run `lesson.hint("sparsity")` in a cell of your own. Each exercise has three hints.
 # - Still stuck? Go on. `yours.sparsity` is your function once it passes, and the library's own
-#   until then, so no later cell waits for you. You can come back at any time.
+#   until then, so no later cell waits for an open or a wrong answer. You can come back at any time.
 #
 # ### Exercise 1: sparsity
 #
@@ -242,7 +256,7 @@ print(f"your accuracy and the library's agree: {by_yours == pe.evaluate(dense, d
 few = pe.keep_top(scores, sparsity=0.99)
 pe.apply_masks(dense, few)
 change = pe.evaluate(dense, digits.validation) - read[0]
-print(f"sparsity of the masks: {yours.sparsity(few):.0%}; change of the accuracy: {change:+.1%}")
+print(f"sparsity {yours.sparsity(few)}, change of the accuracy: {100 * change:+.1f} points")
 
 # %% [markdown]
 # When a number is too good, count. How many weights of the network that was measured are zero?
@@ -260,7 +274,7 @@ print(f"{zero} weights are zero")
 # %% tags=["nbval-ignore-output"]
 really = pe.apply_masks(dense, few)
 change = pe.evaluate(really, digits.validation) - read[0]
-print(f"sparsity of the masks: {yours.sparsity(few):.0%}; change of the accuracy: {change:+.1%}")
+print(f"sparsity {yours.sparsity(few)}, change of the accuracy: {100 * change:+.1f} points")
 
 # %% [markdown]
 # ## Quiz
@@ -279,9 +293,10 @@ lesson.quiz("stuck", answer="c")
 # %% [markdown]
 # ## Where it goes next
 #
-# Your progress is kept in a small file beside the notebooks, and survives a restart. Here it is. In
-# a terminal, `pruneedu progress` shows the same, and `pruneedu check 00` runs the checks of this
-# notebook.
+# Your progress is kept in a small file beside the notebooks, and survives a restart. Here it is. If
+# `pruneedu lab` opened this notebook, a terminal of JupyterLab (*File*, *New*, *Terminal*) knows the
+# command as well: `pruneedu progress` shows the same, and `pruneedu check 00` runs the checks of
+# this notebook, as you saved it.
 
 # %% tags=["nbval-ignore-output"]
 lesson.progress()

@@ -31,8 +31,9 @@ def keep_top(
         Masks with the names and shapes of `scores`, True = keep.
 
     Raises:
-        TypeError, ValueError: scores, sparsity, scope or masks that are not as described, or
-            layers that would be ranked one at a time at layer level.
+        ValueError: a sparsity below 0 or above 1, another scope, a score that is nan or infinite,
+            masks or names that do not fit the scores, layer-level scores ranked layer by layer.
+        TypeError: scores that are no dict of tensors of real numbers.
 
     Source: Han et al., "Learning both weights and connections for efficient neural networks", 2015.
 

@@ -1,6 +1,8 @@
 """The checks are tested: stubs are open, right answers pass, wrong ones are caught and named."""
 
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -105,6 +107,15 @@ def test_each_question_has_one_right_choice_and_a_reason_for_each(lesson):
     for question in lesson.quiz.values():
         assert sum(choice.right for choice in question.choices) == 1
         assert all(choice.reason for choice in question.choices)
+
+
+@pytest.mark.parametrize("lesson", lessons().values(), ids=lambda lesson: lesson.number)
+def test_a_lesson_states_the_minutes_and_the_number_of_its_exercises(lesson):
+    source = Path(__file__).parents[2] / f"solutions/{lesson.number}_{lesson.slug}.py"
+    text = " ".join(source.read_text(encoding="utf-8").replace("\n#", " ").split())
+    stated = re.search(r"to read and run, and (\d+) for the (\w+) exercises", text)
+    number = {2: "two", 3: "three", 4: "four", 5: "five"}[len(lesson.exercises)]
+    assert stated.groups() == (str(sum(e.minutes for e in lesson.exercises)), number)
 
 
 def test_a_mistake_is_named_where_other_parts_are_left_open():

@@ -98,7 +98,7 @@ def by_counting(masks):
 EXERCISE = Exercise(
     reference=sparsity,
     title="Which fraction do the masks drop?",
-    minutes=3,
+    minutes=4,
     cases=_cases,
     parts=PARTS,
     properties=(untouched(),),

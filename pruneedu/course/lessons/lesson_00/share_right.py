@@ -86,7 +86,7 @@ def by_loop(logits, y):
 EXERCISE = Exercise(
     reference=accuracy,
     title="Which fraction is right?",
-    minutes=4,
+    minutes=6,
     cases=_cases,
     parts=PARTS,
     properties=(untouched(),),

@@ -1,4 +1,4 @@
-"""Exercise: the group lasso, one group for each neuron or channel."""
+"""Exercise: the group lasso, one group for each unit (a neuron or a channel)."""
 
 import math
 
@@ -149,7 +149,7 @@ def masked_root(model, strength):
 EXERCISE = Exercise(
     reference=group_lasso,
     title="The group lasso",
-    minutes=7,
+    minutes=8,
     cases=_cases,
     parts={"fully connected layers": 3, "convolutions": 2, "a unit of zeros": 1},
     properties=(untouched(),),

@@ -107,7 +107,7 @@ def by_sign(model, strength):
 EXERCISE = Exercise(
     reference=l1,
     title="The L1 penalty",
-    minutes=4,
+    minutes=5,
     cases=_cases,
     parts={"fully connected layers": 3, "convolutions": 1, "weights that are zero": 1},
     properties=(untouched(),),
@@ -140,7 +140,7 @@ EXERCISE = Exercise(
         Mistake(strength_forgotten, "The sum is right, but the strength does not appear in it."),
         Mistake(
             biases_too,
-            "This penalises every parameter. Biases stay free: they are few, and without them a neuron "
+            "This penalises every parameter. Biases stay free: they are few, and without them a unit "
             "cannot move its threshold. Ask `pe.prunable(model)`.",
         ),
         Mistake(

@@ -130,7 +130,7 @@ def by_cases(model, strength):
 EXERCISE = Exercise(
     reference=proximal_l1_,
     title="The proximal step",
-    minutes=7,
+    minutes=8,
     cases=_cases,
     parts={"fully connected layers": 3, "convolutions": 1},
     properties=(_in_place(),),

@@ -18,9 +18,9 @@ def _cases(seed: int) -> list[Case]:
         ),
         Case("one step", (uniform(rng, 0.5, 0.9), 1), note="there is one step"),
         Case("one step", (0.9, 1), {"start": 0.5}, note="there is one step"),
-        Case("refused input", (1.2, 5), note="sparsity is 1.2"),
-        Case("refused input", (0.5, 5), {"start": 0.8}, note="the start is above the end"),
-        Case("refused input", (0.5, 0), note="there is no step"),
+        Case("bad input is refused", (1.2, 5), note="sparsity is 1.2"),
+        Case("bad input is refused", (0.5, 5), {"start": 0.8}, note="the start is above the end"),
+        Case("bad input is refused", (0.5, 0), note="there is no step"),
     ]
 
 
@@ -75,9 +75,9 @@ def by_tensor(sparsity, steps, start=0.0):
 EXERCISE = Exercise(
     reference=cubic,
     title="The cubic schedule",
-    minutes=8,
+    minutes=10,
     cases=_cases,
-    parts={"from zero": 3, "from a start": 2, "one step": 1, "refused input": 1},
+    parts={"from zero": 3, "from a start": 2, "one step": 1, "bad input is refused": 1},
     hints=(
         "The formula is in the docstring. What is it at t = 0, and at t = n?",
         "t runs over 1, 2, …, n: the start itself is no target, the end is the last one.",

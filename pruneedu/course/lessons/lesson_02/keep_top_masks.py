@@ -14,7 +14,7 @@ PARTS = {
     "exactly k": 2,
     "a sparsity for each layer": 1,
     "earlier masks": 1,
-    "refused input": 1,
+    "bad input is refused": 1,
 }
 
 
@@ -66,9 +66,9 @@ def _after_masks(rng: torch.Generator) -> list[Case]:
 def _refused(rng: torch.Generator) -> list[Case]:
     good, broken = scores(rng, (2, 3)), {"fc1.weight": torch.tensor([[1.0, float("nan")]])}
     return [
-        Case("refused input", (good, 1.5), note="sparsity is 1.5"),
-        Case("refused input", (good, 0.5, "row"), note="scope is 'row'"),
-        Case("refused input", (broken, 0.5), note="a score is nan"),
+        Case("bad input is refused", (good, 1.5), note="sparsity is 1.5"),
+        Case("bad input is refused", (good, 0.5, "row"), note="scope is 'row'"),
+        Case("bad input is refused", (broken, 0.5), note="a score is nan"),
     ]
 
 
@@ -223,7 +223,7 @@ def _checked(scores, sparsity, scope, masks, select):
 EXERCISE = Exercise(
     reference=keep_top,
     title="Keep the highest scores, drop exactly k",
-    minutes=15,
+    minutes=20,
     cases=_cases,
     parts=PARTS,
     properties=(untouched(),),

@@ -90,7 +90,7 @@ EXERCISE = Exercise(
         Mistake(
             squared,
             "These are the squares. They put the weights in the same order, but the formula says |w|, and "
-            "once scores are summed over a neuron the order is no longer the same.",
+            "once scores are summed over a unit the order is no longer the same.",
         ),
         Mistake(
             every_parameter,

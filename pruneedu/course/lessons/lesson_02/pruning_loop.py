@@ -34,8 +34,8 @@ def _cases(seed: int) -> list[Case]:
             "dropped stays dropped", [0.2, 0.4, 0.5], signed, "dropped weights do not score lowest"
         ),
         case("each layer alone", [0.4, 0.7], scope="layer"),
-        case("refused input", [0.6, 0.3], note="the targets fall"),
-        case("refused input", [], note="there is no target"),
+        case("bad input is refused", [0.6, 0.3], note="the targets fall"),
+        case("bad input is refused", [], note="there is no target"),
     ]
 
 
@@ -125,7 +125,7 @@ EXERCISE = Exercise(
         "several rounds": 3,
         "dropped stays dropped": 1,
         "each layer alone": 1,
-        "refused input": 1,
+        "bad input is refused": 1,
     },
     properties=(untouched(),),
     hints=(

@@ -88,7 +88,9 @@ def _accept(case: Case, expected: dict, got) -> Difference | None:
     dropped, wanted = _dropped(case.args, got), case.args[3]
     if dropped < wanted - 1e-9:
         return Difference(
-            "the budget", f"at least {wanted:.0%} of all weights to go", f"{dropped:.1%}"
+            "the budget",
+            f"at least {100 * wanted:.0f} % of all weights to go",
+            f"{100 * dropped:.1f} %",
         )
     best, equal = (_loss(case.args, c) for c in (expected, equal_levels(*case.args)))
     loss, allowed = _loss(case.args, got), (best + equal) / 2
@@ -103,19 +105,19 @@ def equal_levels(sizes, losses, levels, sparsity):
 
 
 def largest_first(sizes, losses, levels, sparsity):
-    chosen, left = dict.fromkeys(sizes, levels[0]), sparsity * sum(sizes.values())
-    for name in sorted(sizes, key=sizes.get, reverse=True):
-        wanted = left / sizes[name]
-        chosen[name] = next((level for level in levels if level >= wanted - 1e-9), levels[-1])
-        left -= chosen[name] * sizes[name]
-        if left <= 0:
-            break
-    return chosen
+    order = sorted(sizes, key=sizes.get, reverse=True)
+    return _one_after_the_other(order, sizes, levels, sparsity)
 
 
 def sturdiest_first(sizes, losses, levels, sparsity):
+    order = sorted(sizes, key=lambda name: losses[name][-1])
+    return _one_after_the_other(order, sizes, levels, sparsity)
+
+
+def _one_after_the_other(order, sizes, levels, sparsity):
+    """Take all that is needed from the first layer, what is left from the next, and so on."""
     chosen, left = dict.fromkeys(sizes, levels[0]), sparsity * sum(sizes.values())
-    for name in sorted(sizes, key=lambda n: losses[n][-1]):
+    for name in order:
         wanted = left / sizes[name]
         chosen[name] = next((level for level in levels if level >= wanted - 1e-9), levels[-1])
         left -= chosen[name] * sizes[name]
