@@ -171,10 +171,14 @@ def per_unit(scores: Scores, model: nn.Module, reduce: Callable[..., Tensor] = t
     Raises:
         ValueError: the scores are not at weight level, or `reduce` gave another shape.
 
+    Of magnitudes, the sum is the L1 norm of each unit's weights, and `vector_norm` the L2 norm:
+
     >>> from pruneedu.models import mlp
-    >>> model = mlp(2, 2)
-    >>> per_unit({"fc1.weight": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}, model)
-    {'fc1': tensor([3., 7.])}
+    >>> model, magnitudes = mlp(2, 2), {"fc1.weight": torch.tensor([[3.0, 4.0], [6.0, 8.0]])}
+    >>> per_unit(magnitudes, model)
+    {'fc1': tensor([ 7., 14.])}
+    >>> per_unit(magnitudes, model, reduce=torch.linalg.vector_norm)
+    {'fc1': tensor([ 5., 10.])}
     """
     check_scores(scores)
     if (found := level(scores, model)) != "weight":

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch.nn.utils import prune
 
-from pruneedu.models import mlp, small_cnn
-from pruneedu.pruning import magnitude, random
-from pruneedu.tensors import prunable
+from pruneedu.models import mlp, mnist1d_cnn, small_cnn
+from pruneedu.pruning import keep_top, magnitude, random
+from pruneedu.tensors import per_unit, prunable
 
 
 def test_magnitude_by_hand():
@@ -17,6 +18,17 @@ def test_magnitude_is_a_new_tensor():
     model = mlp(2, 2)
     magnitude(model)["fc1.weight"].fill_(7)
     assert not (model.fc1.weight == 7).any()
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("make", [lambda: mlp(7, 6, 3), mnist1d_cnn], ids=["mlp", "mnist1d_cnn"])
+def test_norms_of_units_drop_what_pytorch_drops(make, p):
+    model = make()
+    reduce = torch.linalg.vector_norm if p == 2 else torch.sum
+    masks = keep_top(per_unit(magnitude(model), model, reduce), 0.5, scope="layer")
+    for name, mask in masks.items():
+        layer = prune.ln_structured(model.get_submodule(name), "weight", amount=0.5, n=p, dim=0)
+        assert torch.equal(layer.weight_mask.flatten(1)[:, 0].bool(), mask)
 
 
 def test_random_repeats_with_its_seed_and_only_then():
