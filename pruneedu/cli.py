@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
 
     sub = add(grade)
-    sub.epilog = "Exit status: 0; 1 when a submission could not be graded whole; 2 when none was."
+    sub.epilog = "Exit status: 0; 1 when a submission could not be graded whole; 2 when the run failed."
     words = "folder with ada.ipynb or ada/*.ipynb for each learner; other files are ignored"
     sub.add_argument("submissions", type=Path, help=words)
     words = "folder of the results; one for each class. A run that was ended goes on there"

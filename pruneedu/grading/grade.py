@@ -34,19 +34,23 @@ def grade(
         isolation: "namespaces", or "limits" where there are none.
 
     Returns:
-        0, or 1 when something could not be graded and a person has to look at it.
+        0, or 1 when a submission could not be graded whole, whether it cannot be read or the
+        grader failed: a person has to look at it.
 
     Raises:
-        ValueError: folders or options that cannot be used.
+        ValueError: folders or options that cannot be used; `out` holds another class.
         RuntimeError: no namespaces here.
     """
     _check(submissions, out, workers, timeout, seed)
     _check_isolation(isolation)
-    found = collect(submissions)
-    options = results.settle(out, seed, isolation, timeout)
+    found, ignored = collect(submissions)
+    options = results.settle(out, submissions, seed, isolation, timeout)
     with Sandbox(isolation=isolation, timeout=timeout) as sandbox:
         graded = _grade_all(found, out, options, sandbox, workers)
-    return _conclude(graded, out)
+    return _conclude(graded, ignored, out)
+
+
+_NAMED = 10  # ignored files that are named on the terminal; the summary names all
 
 
 def _grade_all(
@@ -105,16 +109,22 @@ def _attempt(
         return "not graded", [f"This could not be graded: {reason}. A person will look at it."], []
 
 
-def _conclude(graded: list[Graded], out: Path) -> int:
+def _conclude(graded: list[Graded], ignored: list[str], out: Path) -> int:
     table = gradebook.rows(graded)
     results.write(out / "gradebook.csv", gradebook.as_csv(table))
-    results.write(out / "index.html", summary.summary_page(table, graded))
+    results.write(out / "index.html", summary.summary_page(table, graded, ignored))
     failed = sum(map(_failed, graded))
+    unreadable = sum(one.status == "unreadable" for one in graded)
     print(f"Submissions: {len(graded)}. Gradebook: {out / 'gradebook.csv'}")
     print(f"Summary, with what to look at: {out / 'index.html'}")
+    if ignored:
+        names = ", ".join(map(ascii, ignored[:_NAMED])) + ", …" * (len(ignored) > _NAMED)
+        print(f"Ignored, since only .ipynb files are submissions: {len(ignored)} ({names}).")
+    if unreadable:
+        print(f"Not graded, since they cannot be read: {unreadable}. The summary says why.")
     if failed:
         print(f"Not graded whole, through no fault of theirs: {failed}. The summary says which.")
-    return int(failed > 0)
+    return int(failed + unreadable > 0)
 
 
 def _failed(graded: Graded) -> bool:

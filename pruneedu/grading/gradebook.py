@@ -77,13 +77,8 @@ def _worth(mark: Mark) -> tuple[int, int]:
 
 def _without_mark(submitted: list[Graded]) -> str:
     """Why a learner has no mark: a notebook that could not be read may have been the one."""
-    if any(one.status == "not graded" for one in submitted):
-        return "not graded"
-    unreadable = [one for one in submitted if one.status == "unreadable"]
-    all_of_them = len(unreadable) == len(submitted)
-    if all_of_them or any(one.file.lower().endswith(".ipynb") for one in unreadable):
-        return "unreadable"
-    return "missing"
+    statuses = {one.status for one in submitted}
+    return next((s for s in ("not graded", "unreadable") if s in statuses), "missing")
 
 
 def _cell(value: str | int) -> str | int:

@@ -17,12 +17,12 @@ body { font: 1rem/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff;
        max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.25rem; margin-top: 2rem; }
 h3 { font-size: 1.05rem; margin: 1.5rem 0 .3rem; }
-h1, h2, h3, td, th, li, p { overflow-wrap: anywhere; }
+h1, h2, h3, td, li, p { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .8rem 0; }
 th, td { border: 1px solid #c8c8c8; padding: .3rem .6rem; text-align: left; vertical-align: top; }
 thead th { background: #f1f1f1; white-space: nowrap; }
-tbody th { font-weight: 600; min-width: 6rem; }
+tbody th { font-weight: 600; min-width: 6rem; max-width: 24rem; overflow-wrap: break-word; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { background: #f1f1f1; padding: .1em .25em; font-size: .92em; overflow-wrap: anywhere; }
 small { color: #4a4a4a; display: block; white-space: nowrap; }

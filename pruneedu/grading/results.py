@@ -1,10 +1,12 @@
 """What is known of each submission, written as it ends, so that a killed run goes on."""
 
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from pathlib import Path
 STATUSES: Mapping[str, str] = {
     "passed": "Everything that is checked holds.",
     "partial": "Something holds, and something does not.",
-    "failed": "The answer ran and earned nothing.",
+    "failed": "The answer earned nothing: it is wrong, or it is not valid Python.",
     "not attempted": "The exercise is as it was handed out.",
     "timeout": "The answer did not end in time; the cases before that count.",
     "ended early": "The answer ended before all cases had run; the cases before that count.",
@@ -24,12 +26,17 @@ STATUSES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the marks of a class depend on, beside its submissions."""
+    """What the marks of a class depend on, beside what each learner submitted.
+
+    submissions: the folder of the class; sources: a digest of the package's Python files.
+    """
 
     version: str
     seed: int
     isolation: str
     timeout: float
+    submissions: str
+    sources: str
 
 
 @dataclass(frozen=True)
@@ -63,30 +70,56 @@ class Graded:
     marks: tuple[Mark, ...] = ()
 
 
-def settle(out: Path, seed: int | None, isolation: str, timeout: float) -> Options:
-    """Return the options of the run in `out`: the recorded ones, or new ones, which it records.
+def settle(
+    out: Path, submissions: Path, seed: int | None, isolation: str, timeout: float
+) -> Options:
+    """Return the options of the run in `out`, and record them there.
 
-    A seed that is not given is secret and random, and the same when the run goes on.
+    A seed that is not given is secret and random, and the same when the run goes on. Where the
+    package's sources have changed since, they are the new ones, and no earlier record fits.
 
-    Errors: ValueError when other options are recorded.
+    Errors: ValueError when another class or other options are recorded.
     """
     path = out / "grading.json"
-    new = secrets.randbelow(2**32) if seed is None else seed
-    options = Options(version("pruneedu"), new, isolation, timeout)
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write(path, json.dumps(asdict(options), indent=1) + "\n")
-        return options
-    recorded = _options(path)
-    for name, wanted in asdict(options).items():
+    recorded = _options(path) if path.exists() else None
+    if seed is None:
+        seed = recorded.seed if recorded else secrets.randbelow(2**32)
+    folder = str(submissions.resolve())
+    options = Options(version("pruneedu"), seed, isolation, timeout, folder, sources())
+    if recorded:
+        _refuse_others(out, recorded, options)
+        if recorded.sources != options.sources:
+            print("The sources of pruneedu have changed: all of the class is graded again.")
+    out.mkdir(parents=True, exist_ok=True)
+    write(path, json.dumps(asdict(options), indent=1) + "\n")
+    return options
+
+
+@cache
+def sources() -> str:
+    """Return a digest of the package's Python files: with others, marks may be others too."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _refuse_others(out: Path, recorded: Options, options: Options) -> None:
+    if recorded.submissions != options.submissions:
+        raise ValueError(
+            f"{out} holds the results of {recorded.submissions}, not of {options.submissions}: "
+            "name another folder with --out"
+        )
+    for name, wanted in asdict(replace(options, sources=recorded.sources)).items():
         there = getattr(recorded, name)
-        if there != wanted and not (name == "seed" and seed is None):
+        if there != wanted:
             what = "" if name == "seed" else f" {there!r}, not {wanted!r}"  # the seed is secret
             raise ValueError(
                 f"{out} was graded with another {name}{what}; marks of both would not compare: "
-                "choose another folder for the results"
+                "name another folder with --out"
             )
-    return recorded
 
 
 def save(out: Path, graded: Graded) -> None:
@@ -125,6 +158,6 @@ def _options(path: Path) -> Options:
         return Options(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         raise ValueError(
-            f"{path} cannot be read, so the seed of this class is lost: restore it, or choose "
-            "another folder for the results"
+            f"{path} cannot be read, so the seed of this class is lost: restore it, or name "
+            "another folder with --out"
         ) from None

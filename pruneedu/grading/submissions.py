@@ -35,25 +35,33 @@ class Submission:
         return f"{safe}-{digest}" if safe else digest
 
 
-def collect(folder: Path) -> list[Submission]:
+def collect(folder: Path) -> tuple[list[Submission], list[str]]:
     """List the submissions in `folder`: `ada.ipynb`, or `ada/*.ipynb` for several of one learner.
 
-    Every entry names a learner, also one that cannot be read, so that nobody is lost without a
-    word. Links are not followed; hidden files are left aside.
+    Links are not followed; hidden files are left aside.
 
-    Errors: ValueError when `folder` is no folder or holds nothing.
+    Returns:
+        The submissions, also those that cannot be read, and what is ignored: files that are named
+        otherwise, and folders without a notebook.
+
+    Errors: ValueError when `folder` is no folder or holds no submission.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the folder that holds the submissions")
-    found = []
+    found, ignored = [], []
     for entry in _entries(folder):
-        if entry.is_dir(follow_symlinks=False) and not _is_notebook(entry.name):
-            found += _of_one_learner(entry)
+        name = _readable(entry.name)
+        if _is_notebook(entry.name):
+            found.append(_submission(Path(name).stem, "", entry))
+        elif entry.is_dir(follow_symlinks=False):
+            own, others = _of_one_learner(name, entry)
+            found += own
+            ignored += others
         else:
-            found.append(_submission(_readable(Path(entry.name).stem), "", entry))
+            ignored.append(name)
     if not found:
         raise ValueError(f"{folder} holds no submissions: put ada.ipynb or ada/*.ipynb in it")
-    return found
+    return found, ignored
 
 
 def read(submission: Submission) -> bytes:
@@ -96,16 +104,15 @@ def decode(content: bytes) -> str:
         raise UnreadableError("it is not UTF-8 text, so it is not a notebook") from None
 
 
-def _of_one_learner(folder: os.DirEntry) -> list[Submission]:
-    learner = _readable(folder.name)
+def _of_one_learner(learner: str, folder: os.DirEntry) -> tuple[list[Submission], list[str]]:
     try:
         entries = _entries(Path(folder.path))
     except OSError as error:
         problem = f"the folder cannot be opened: {error.strerror}"
-        return [Submission(learner, learner, Path(folder.path), problem)]
-    if not entries:
-        return [Submission(learner, learner, Path(folder.path), "the folder is empty")]
-    return [_submission(learner, f"{learner}/", entry) for entry in entries]
+        return [Submission(learner, learner, Path(folder.path), problem)], []
+    found = [_submission(learner, f"{learner}/", e) for e in entries if _is_notebook(e.name)]
+    others = [f"{learner}/{_readable(e.name)}" for e in entries if not _is_notebook(e.name)]
+    return found, others if found else [f"{learner}/"]
 
 
 def _submission(learner: str, prefix: str, entry: os.DirEntry) -> Submission:
@@ -117,8 +124,6 @@ def _problem(entry: os.DirEntry) -> str:
         return "it is a link, and links are not followed: submit the notebook itself"
     if entry.is_dir():
         return "it is a folder where a notebook was expected"
-    if not _is_notebook(entry.name):
-        return "it is not a notebook: submit the notebook itself, as .ipynb"
     return ""
 
 

@@ -20,15 +20,18 @@ _COLOURS = {
 _BAR = (160, 14)  # width and height of a bar, in pixels
 
 
-def summary_page(rows: list[Row], graded: list[Graded]) -> str:
-    """Return the page of the class: marks, how each exercise went, and what a person should see."""
+def summary_page(rows: list[Row], graded: list[Graded], ignored: list[str]) -> str:
+    """Return the page of the class: marks, how each exercise went, and what a person should see.
+
+    Arguments: rows, of the gradebook; graded, each submission; ignored, files that are none.
+    """
     learners = len({one.learner for one in graded})
     options = graded[0].options
     parts = [
         f"<p>{_count(learners, 'learner')}, {_count(len(graded), 'submission')}; graded by "
         f"pruneedu {text(options.version)} with isolation {text(options.isolation)}.</p>",
         "<h2>To look at</h2>",
-        _flags(graded),
+        _flags(graded, ignored),
         "<h2>Marks</h2>",
         _marks(rows),
         "<h2>Exercises</h2>",
@@ -99,7 +102,7 @@ def _bar(counts: Counter) -> str:
     )
 
 
-def _flags(graded: list[Graded]) -> str:
+def _flags(graded: list[Graded], ignored: list[str]) -> str:
     """What a person should see: nothing here changes a mark."""
     found = [f"{_link(one)}: {what}" for one in graded for what in _flags_of(one)]
     copies = [f"{_link(one)}: {names}" for one in graded if (names := _copied(one))]
@@ -109,6 +112,9 @@ def _flags(graded: list[Graded]) -> str:
             "<p>Identical to the library's source, which earns its points:</p>",
             _list(copies),
         ]
+    if ignored:
+        parts.append("<p>Ignored, since only .ipynb files are submissions:</p>")
+        parts.append(_list([f"<bdi>{text(name)}</bdi>" for name in ignored]))
     return "\n".join(parts)
 
 

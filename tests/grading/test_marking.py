@@ -14,10 +14,10 @@ from pruneedu.course.notebooks import statements
 from pruneedu.course.plain import ModelState, Tool, pack
 from pruneedu.course.stubs import stub
 from pruneedu.grading.grade import _attempt
-from pruneedu.grading.marking import Outcome, _mark, find_lessons
+from pruneedu.grading.marking import Notebook, Outcome, _mark, broken_answers, find_lessons
 from pruneedu.grading.results import Options
 
-OPTIONS = Options("0.1.0", 3, "limits", 60)
+OPTIONS = Options("0.1.0", 3, "limits", 60, "class", "0" * 64)
 EXERCISES = [exercise for lesson in lessons().values() for exercise in lesson.exercises]
 
 json_values = st.recursive(
@@ -99,14 +99,13 @@ def test_odd_results_come_to_a_mark_of_zero(exercise):
             def run(self, job):
                 return Outcome(self.seen, "finished", "", 0.0)
 
-        mark = _mark(find(exercise.name)[0], exercise, body, 3, Odd())
+        mark = _mark(find(exercise.name)[0], exercise, Notebook(body, {}), 3, Odd())
         assert (mark.points, mark.status) == (0, "failed"), odd
 
 
 def test_lessons_are_found_by_their_exercises():
     def found(*names: str) -> list[str]:
-        body, _ = statements([f"def {name}():\n    pass" for name in names])
-        return [lesson.number for lesson in find_lessons(body)]
+        return [lesson.number for lesson in find_lessons({*names})]
 
     assert found() == found("other") == []
     assert found("keep_top") == ["02"]
@@ -118,5 +117,16 @@ def test_lessons_are_found_by_their_exercises():
 
 def test_untouched_lessons_are_found_too():
     for number, lesson in lessons().items():
-        body, _ = statements([stub(exercise.reference) for exercise in lesson.exercises])
-        assert [found.number for found in find_lessons(body)] == [number]
+        content = notebook(*(stub(exercise.reference) for exercise in lesson.exercises))
+        marks = _attempt(content, "", OPTIONS, InProcess())[2]
+        assert {(mark.lesson, mark.status) for mark in marks} == {(number, "not attempted")}
+
+
+@given(st.lists(st.lists(pieces, max_size=12).map("".join), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_each_broken_cell_is_said_of_the_functions_in_it(codes):
+    cells = [f"def mine():\n    {code}" for code in codes]
+    _, left_out = statements(cells)
+    found = broken_answers(cells, left_out)
+    assert ("mine" in found) == bool(left_out)
+    assert all(said.startswith("its cell is n") for said in found.values())

@@ -19,7 +19,7 @@ from pruneedu.grading.pages import submission_page
 from pruneedu.grading.results import STATUSES, Graded, Mark, Options
 from pruneedu.grading.summary import summary_page
 
-OPTIONS = Options("0.1.0", 3, "namespaces", 60)
+OPTIONS = Options("0.1.0", 3, "namespaces", 60, "class", "0" * 64)
 TAGS = {"html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "p", "div"}
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "ul", "li", "a", "b", "bdi", "code", "small"}
 TAGS |= {"svg", "rect"}
@@ -71,7 +71,7 @@ def unmarked(learner: str, file: str, status: str, *notes: str) -> Graded:
 
 
 def pages(*every: Graded) -> list[str]:
-    return [*map(submission_page, every), summary_page(rows(every), list(every))]
+    return [*map(submission_page, every), summary_page(rows(every), list(every), [])]
 
 
 @given(anything, anything, anything, anything)
@@ -161,7 +161,7 @@ def test_the_summary_counts_and_flags():
         graded("cy", points=0, status="timeout"),
     ]
     unreadable = unmarked("di", "di.ipynb", "unreadable", "It is empty.")
-    page = summary_page(rows([*every, unreadable]), [*every, unreadable])
+    page = summary_page(rows([*every, unreadable]), [*every, unreadable], ["notes.txt"])
     words = Reader(page).words
     label = "2 passed, 0 partial, 0 failed, 0 not attempted, 0 missing, 2 other"
     assert {"aria-label": label}.items() <= Reader(page).named("svg")[0].items()
@@ -170,16 +170,17 @@ def test_the_summary_counts_and_flags():
     assert page.count("Identical to the library's source") == 1
     assert page.split("Identical to")[1].split("</ul>")[0].count("<li>") == 1
     assert "unreadable. It is empty." in page
+    assert "notes.txt" in words
     assert LIMITS_ONLY not in page
 
 
 def test_a_class_without_any_exercise_has_a_summary():
-    page = summary_page([], [unmarked("ada", "ada.ipynb", "unreadable", "no")])
+    page = summary_page([], [unmarked("ada", "ada.ipynb", "unreadable", "no")], [])
     assert "No submission holds an exercise" in page
 
 
 def test_every_status_is_explained_on_the_summary():
-    page = summary_page(rows([graded()]), [graded()])
+    page = summary_page(rows([graded()]), [graded()], [])
     assert all(meaning in page for meaning in STATUSES.values())
 
 
@@ -216,13 +217,12 @@ def test_the_best_of_a_learners_notebooks_counts(submitted, status):
 def test_why_a_learner_has_no_mark():
     other = graded("ada")
     read = unmarked("bob", "bob/00.ipynb", "graded")
-    data = unmarked("bob", "bob/data.csv", "unreadable")
     broken = unmarked("bob", "bob/02.ipynb", "unreadable")
     fault = unmarked("bob", "bob/03.ipynb", "not graded")
 
     def status(*submitted: Graded) -> set[str]:
         return {row.status for row in rows([other, *submitted]) if row.learner == "bob"}
 
-    assert status(read) == status(read, data) == {"missing"}
-    assert status(data) == status(read, broken) == {"unreadable"}
+    assert status(read) == {"missing"}
+    assert status(broken) == status(read, broken) == {"unreadable"}
     assert status(read, broken, fault) == {"not graded"}

@@ -104,7 +104,8 @@ def test_the_seed_is_secret_recorded_and_read_again(folders):
 
 
 def test_two_classes_get_different_seeds(folders, tmp_path):
-    seeds = {results.settle(tmp_path / str(i), None, "limits", 60).seed for i in range(5)}
+    outs = (tmp_path / str(i) for i in range(5))
+    seeds = {results.settle(out, tmp_path, None, "limits", 60).seed for out in outs}
     assert len(seeds) == 5
 
 
@@ -130,6 +131,111 @@ def test_another_version_is_refused(folders, monkeypatch):
     monkeypatch.setattr(results, "version", lambda _: "99")
     with pytest.raises(ValueError, match="another version"):
         run(folders)
+
+
+def test_another_class_is_refused_and_the_first_ones_results_stay(folders, tmp_path):
+    write(tmp_path / "other", [Made("cy.ipynb", notebook(RIGHT))])
+    run(folders)
+    before = files(folders[1])
+    said = rf"holds the results of {folders[0]}, not of {tmp_path / 'other'}: name another.*--out"
+    with pytest.raises(ValueError, match=said):
+        run((tmp_path / "other", folders[1]))
+    assert files(folders[1]) == before
+
+
+def test_a_class_is_known_again_by_another_way_to_it(folders, monkeypatch):
+    run(folders)
+    monkeypatch.chdir(folders[0])
+    assert run((Path("../in"), folders[1])) == 0
+    assert InProcess.ran == 2
+
+
+def test_learners_added_later_are_graded_too(folders):
+    run(folders)
+    write(folders[0], [Made("cy.ipynb", notebook(RIGHT))])
+    assert run(folders) == 0
+    assert InProcess.ran == 3
+    assert sorted(points(folders)) == ["ada", "bob", "cy"]
+
+
+def test_what_was_graded_with_other_sources_is_graded_again(folders, monkeypatch, capsys):
+    run(folders)
+    assert record(folders, "ada")["options"]["sources"] == results.sources()
+    monkeypatch.setattr(results, "sources", lambda: "changed")
+    run(folders)
+    assert InProcess.ran == 4
+    assert "all of the class is graded again" in capsys.readouterr().out
+    assert record(folders, "ada")["options"]["sources"] == "changed"
+    run(folders)
+    assert InProcess.ran == 4
+    assert "graded again" not in capsys.readouterr().out
+
+
+def test_the_sources_are_those_of_the_package_and_a_comment_changes_them(tmp_path, monkeypatch):
+    package = Path(course.__file__).parents[1]
+    for folder in ("grading", "course/lessons"):
+        (tmp_path / folder).mkdir(parents=True)
+    cases, module = tmp_path / "course/lessons/cases.py", tmp_path / "grading/results.py"
+    cases.write_text("SEED = 1\n")
+    monkeypatch.setattr(results, "__file__", str(module))
+    before = results.sources.__wrapped__()
+    cases.write_text("SEED = 2\n")
+    after = results.sources.__wrapped__()
+    cases.rename(cases.with_name("other.py"))
+    assert len({before, after, results.sources.__wrapped__()}) == 3
+    monkeypatch.setattr(results, "__file__", str(package / "grading/results.py"))
+    assert results.sources.__wrapped__() == results.sources()
+
+
+def test_what_is_no_notebook_is_ignored_and_said(folders, capsys):
+    for name in ("notes.txt", "b<i>.zip"):
+        (folders[0] / name).write_text("no notebook")
+    (folders[0] / "nobody").mkdir()
+    assert run(folders) == 0
+    assert sorted(points(folders)) == ["ada", "bob"]
+    said = capsys.readouterr().out
+    assert "only .ipynb files are submissions: 3 ('b<i>.zip', 'nobody/', 'notes.txt')." in said
+    page = (folders[1] / "index.html").read_text()
+    assert "<li><bdi>b&lt;i&gt;.zip</bdi></li>" in page
+
+
+def test_a_submission_that_cannot_be_read_makes_the_exit_status_1(folders, capsys):
+    (folders[0] / "cy.ipynb").write_text("")
+    assert run(folders) == run(folders) == 1
+    assert points(folders)["cy"] == "0 unreadable"
+    assert "cannot be read: 1. The summary says why." in capsys.readouterr().out
+
+
+def test_a_cell_that_is_not_python_is_named_at_its_exercise(folders):
+    broken = f"# mine\ndef {SPARSITY.name}(masks)\n    return <b>0</b>"
+    (folders[0] / "ada.ipynb").write_bytes(notebook("x = 1", broken))
+    run(folders)
+    first, second = record(folders, "ada")["marks"]
+    said = "**sparsity**: its cell is not valid Python: line 2: `def sparsity(masks)`."
+    assert (first["status"], first["lines"][0]) == ("failed", said)
+    assert second["status"] == "missing"
+    (page,) = (folders[1] / "feedback").glob("ada-*")
+    assert "line 2: <code>def sparsity(masks)</code>" in page.read_text()
+
+
+def test_a_broken_cell_beside_the_stub_or_an_answer_is_named_too(folders):
+    broken = f"async def {SPARSITY.name}(masks) return"
+    (folders[0] / "ada.ipynb").write_bytes(notebook(stub(SPARSITY.reference), broken))
+    (folders[0] / "bob.ipynb").write_bytes(notebook(RIGHT, broken))
+    run(folders)
+    assert points(folders) == {"ada": "0 failed", "bob": f"{SPARSITY.points} passed"}
+    said = "Another `sparsity` does not count: its cell is not valid Python: line 1"
+    assert any(line.startswith(said) for line in record(folders, "bob")["marks"][0]["lines"])
+
+
+def test_only_copies_of_some_length_are_listed(folders):
+    keep_top = find("keep_top")[1]
+    cells = [solution(e.reference) for e in (keep_top, find("magnitude")[1])]
+    (folders[0] / "ada.ipynb").write_bytes(notebook(*cells))
+    run(folders)
+    copied = {m["exercise"]: m["copied"] for m in record(folders, "ada")["marks"]}
+    assert copied["keep_top"]
+    assert not copied["magnitude"]  # one line, which anybody would write
 
 
 def test_without_namespaces_it_refuses_and_says_what_to_do(folders, monkeypatch):

@@ -12,7 +12,7 @@ from pruneedu.grading.submissions import Submission, UnreadableError, collect, d
 
 
 def by_file(folder: Path) -> dict[str, Submission]:
-    return {one.file: one for one in collect(folder)}
+    return {one.file: one for one in collect(folder)[0]}
 
 
 def test_the_name_under_the_folder_is_the_learners(tmp_path):
@@ -20,7 +20,8 @@ def test_the_name_under_the_folder_is_the_learners(tmp_path):
     (tmp_path / "bob").mkdir()
     (tmp_path / "bob" / "02.ipynb").write_text("{}")
     (tmp_path / "bob" / "03.IPYNB").write_text("{}")
-    found = collect(tmp_path)
+    found, ignored = collect(tmp_path)
+    assert ignored == []
     assert [(one.learner, one.file, one.problem) for one in found] == [
         ("ada", "ada.ipynb", ""),
         ("bob", "bob/02.ipynb", ""),
@@ -37,25 +38,28 @@ def test_hidden_files_and_checkpoints_are_left_aside(tmp_path):
     assert list(by_file(tmp_path)) == ["ada/02.ipynb"]
 
 
-def test_what_is_no_notebook_is_named(tmp_path):
-    (tmp_path / "bob.zip").write_bytes(b"PK\x03\x04")
-    (tmp_path / "eve.ipynb").mkdir()
-    (tmp_path / "nobody").mkdir()
-    (tmp_path / "ada").mkdir()
-    (tmp_path / "ada" / "data.csv").write_text("1")
-    (tmp_path / "ada" / "more").mkdir()
-    found = {one.file: (one.learner, one.problem) for one in collect(tmp_path)}
-    notebook = "it is not a notebook: submit the notebook itself, as .ipynb"
-    folder = "it is a folder where a notebook was expected"
-    assert found == {
-        "bob.zip": ("bob", notebook),
-        "eve.ipynb": ("eve", folder),
-        "nobody": ("nobody", "the folder is empty"),
-        "ada/data.csv": ("ada", notebook),
-        "ada/more": ("ada", folder),
-    }
-    with pytest.raises(UnreadableError, match="is not a notebook"):
-        read(next(one for one in collect(tmp_path) if one.file == "bob.zip"))
+def test_only_notebooks_and_folders_that_hold_one_are_submissions(tmp_path):
+    for name in ("eve.ipynb", "nobody", "files", "ada/more"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("bob.zip", "notes.txt", "files/data.csv", "ada/02.ipynb", "ada/data.csv"):
+        (tmp_path / name).write_text("1")
+    found, ignored = collect(tmp_path)
+    assert [(one.learner, one.file) for one in found] == [
+        ("ada", "ada/02.ipynb"),
+        ("eve", "eve.ipynb"),
+    ]
+    assert ignored == ["ada/data.csv", "ada/more", "bob.zip", "files/", "nobody/", "notes.txt"]
+    with pytest.raises(UnreadableError, match="a folder where a notebook was expected"):
+        read(found[1])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every folder")
+def test_a_folder_that_cannot_be_opened_is_a_submission_that_cannot_be_read(tmp_path):
+    (tmp_path / "ada").mkdir(mode=0)
+    ((found,), ignored) = collect(tmp_path)
+    assert (found.learner, ignored) == ("ada", [])
+    with pytest.raises(UnreadableError, match="the folder cannot be opened"):
+        read(found)
 
 
 def test_links_are_not_followed(tmp_path):
@@ -66,7 +70,9 @@ def test_links_are_not_followed(tmp_path):
     (folder / "eve.ipynb").symlink_to(secret)
     (folder / "mal").symlink_to(tmp_path, target_is_directory=True)
     (folder / "ada" / "02.ipynb").symlink_to(secret)
-    for one in collect(folder):
+    found, ignored = collect(folder)
+    assert ([one.file for one in found], ignored) == (["ada/02.ipynb", "eve.ipynb"], ["mal"])
+    for one in found:
         with pytest.raises(UnreadableError, match="links are not followed"):
             read(one)
 
@@ -74,7 +80,7 @@ def test_links_are_not_followed(tmp_path):
 def test_a_file_that_became_a_link_or_a_pipe_is_not_opened(tmp_path):
     for name in ("link.ipynb", "pipe.ipynb"):
         (tmp_path / name).write_text("{}")
-    link, pipe = collect(tmp_path)
+    (link, pipe), _ = collect(tmp_path)
     link.path.unlink()
     link.path.symlink_to("/etc/passwd")
     pipe.path.unlink()
@@ -90,7 +96,7 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     (tmp_path / "fits.ipynb").write_bytes(b" " * 1_000_000)
     with open(tmp_path / "large.ipynb", "wb") as file:
         file.truncate(1 << 40)  # a terabyte, of which nothing is stored
-    fits, large = collect(tmp_path)
+    (fits, large), _ = collect(tmp_path)
     assert len(read(fits)) == 1_000_000
     with pytest.raises(UnreadableError, match="larger than 1 MB: clear its outputs"):
         read(large)
@@ -125,6 +131,6 @@ def test_slugs_are_safe_and_differ(names):
 def test_odd_names_are_read(tmp_path, name):
     path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
     path.write_text("{}")
-    (found,) = collect(tmp_path)
+    ((found,), _) = collect(tmp_path)
     assert read(found) == b"{}"
     assert found.file.encode()  # it can be written
