@@ -22,9 +22,9 @@
 # You need nothing but Python. Time: 15 minutes to read and run, and 10 for the two exercises.
 # Computing: a few seconds.
 #
-# Click into the first cell of code. **Shift + Enter** runs a cell and goes on to the next one. While
-# a cell runs, `[*]` stands beside it. If one never ends, press **■** (interrupt), mend its loop and
-# run it again.
+# Click into the first cell of code. **Shift + Enter** runs a cell and goes on to the next one.
+# While a cell runs, `[*]` stands beside it. If one never ends, press **■** (interrupt), mend its
+# loop and run it again.
 
 # %%
 import pruneedu as pe
@@ -198,8 +198,8 @@ lesson.play(draw, sparsity=(0.0, 0.99, 0.01, 0.5))
 #   the first difference is, and often what went wrong. Checking costs nothing: try a wrong answer
 #   first, if you like.
 # - A check that fails ends with an error, `CheckFailed`, so that nobody misses it. *Run All Cells*
-#   goes on past it all the same. It stops at any other error, such as a typing mistake in an answer:
-#   mend that, or put the `raise` line back.
+#   goes on past it all the same. It stops at any other error, such as a typing mistake in an
+#   answer: mend that, or put the `raise` line back.
 # - Stuck? Run `lesson.hint("sparsity")` in a cell of your own. Each exercise has three hints.
 # - Still stuck? Go on. `yours.sparsity` is your function once it passes, and the library's own
 #   until then, so no later cell waits for an open or a wrong answer. You can come back at any time.
@@ -256,7 +256,7 @@ print(f"your accuracy and the library's agree: {by_yours == pe.evaluate(dense, d
 few = pe.keep_top(scores, sparsity=0.99)
 pe.apply_masks(dense, few)
 change = pe.evaluate(dense, digits.validation) - read[0]
-print(f"sparsity {yours.sparsity(few)}, change of the accuracy: {100 * change:+.1f} points")
+print(f"sparsity {100 * yours.sparsity(few):.0f} %, change of accuracy {100 * change:+.1f} points")
 
 # %% [markdown]
 # When a number is too good, count. How many weights of the network that was measured are zero?
@@ -274,7 +274,7 @@ print(f"{zero} weights are zero")
 # %% tags=["nbval-ignore-output"]
 really = pe.apply_masks(dense, few)
 change = pe.evaluate(really, digits.validation) - read[0]
-print(f"sparsity {yours.sparsity(few)}, change of the accuracy: {100 * change:+.1f} points")
+print(f"sparsity {100 * yours.sparsity(few):.0f} %, change of accuracy {100 * change:+.1f} points")
 
 # %% [markdown]
 # ## Quiz
@@ -293,10 +293,10 @@ lesson.quiz("stuck", answer="c")
 # %% [markdown]
 # ## Where it goes next
 #
-# Your progress is kept in a small file beside the notebooks, and survives a restart. Here it is. If
-# `pruneedu lab` opened this notebook, a terminal of JupyterLab (*File*, *New*, *Terminal*) knows the
-# command as well: `pruneedu progress` shows the same, and `pruneedu check 00` runs the checks of
-# this notebook, as you saved it.
+# Your progress is kept in a small file beside the notebooks, and survives a restart. Here it is.
+# If `pruneedu lab` opened this notebook, a terminal of JupyterLab (*File*, *New*, *Terminal*) knows
+# the command as well: `pruneedu progress` shows the same, and `pruneedu check 00` runs the checks
+# of this notebook, as you saved it.
 
 # %% tags=["nbval-ignore-output"]
 lesson.progress()

@@ -464,7 +464,7 @@ for seed, plan in enumerate(plans):
 # measurements has to beat it, and the second line says whether it does.
 #
 # Then the last lines. Losses that were measured one at a time do not simply add up: each was taken
-# with all other layers whole. So a plan is a proposal, and the last word has the measurement.
+# with all other layers whole. So a plan is a proposal, and the measurement has the last word.
 
 # %% [markdown]
 # ## Smaller? Faster?

@@ -35,12 +35,13 @@ QUIZ = {
             ),
             Choice(
                 "It is faster, but the clock is too coarse.",
-                "You measured the spread: there is no gain.",
+                "The same multiplications run, so there is no gain that a finer clock could find.",
             ),
         ),
     ),
     "momentum": Question(
-        "A weight is zero and its mask says drop. Its gradient is zero in the next step, too. Can it move?",
+        "After a cut the same optimizer goes on, without masks. A weight was cut to zero, and its gradient "
+        "is zero in the next step, too. Can it move?",
         (
             Choice(
                 "No: no gradient, no change.", "The optimizer does not look at the gradient alone."
