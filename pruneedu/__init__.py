@@ -18,6 +18,7 @@ from pruneedu.measuring import measure
 from pruneedu.pruning import (
     apply_masks,
     apply_masks_,
+    batchnorm_scale,
     cubic,
     iterative,
     keep_top,
@@ -38,6 +39,7 @@ __all__ = [
     "accuracy",
     "apply_masks",
     "apply_masks_",
+    "batchnorm_scale",
     "cubic",
     "data",
     "evaluate",

@@ -1,6 +1,6 @@
 """Pruning: score (criteria), choose (selection), set to zero (masks), once or often (schedules)."""
 
-from pruneedu.pruning.criteria import magnitude, random
+from pruneedu.pruning.criteria import batchnorm_scale, magnitude, random
 from pruneedu.pruning.masks import apply_masks, apply_masks_
 from pruneedu.pruning.schedules import cubic, iterative, one_shot, prune_iteratively
 from pruneedu.pruning.selection import keep_top
@@ -8,6 +8,7 @@ from pruneedu.pruning.selection import keep_top
 __all__ = [
     "apply_masks",
     "apply_masks_",
+    "batchnorm_scale",
     "cubic",
     "iterative",
     "keep_top",

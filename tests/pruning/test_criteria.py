@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn.utils import prune
 
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import keep_top, magnitude, random
+from pruneedu.pruning import apply_masks, batchnorm_scale, keep_top, magnitude, random
 from pruneedu.tensors import per_unit, prunable
 
 
@@ -29,6 +30,34 @@ def test_norms_of_units_drop_what_pytorch_drops(make, p):
     for name, mask in masks.items():
         layer = prune.ln_structured(model.get_submodule(name), "weight", amount=0.5, n=p, dim=0)
         assert torch.equal(layer.weight_mask.flatten(1)[:, 0].bool(), mask)
+
+
+def test_batchnorm_scale_by_hand():
+    model = small_cnn((2, 3), classes=2)
+    with torch.no_grad():
+        model.bn1.weight.copy_(torch.tensor([-3.0, 0.5]))
+        model.bn2.weight.copy_(torch.tensor([1.0, 0.0, -0.25]))
+    scores = {name: score.tolist() for name, score in batchnorm_scale(model).items()}
+    assert scores == {"conv1": [3.0, 0.5], "conv2": [1.0, 0.0, 0.25]}
+
+
+def test_units_of_scale_zero_and_shift_zero_can_go_without_a_trace():
+    model = small_cnn((6, 5)).eval()
+    with torch.no_grad():
+        model.bn1.weight[[1, 4]] = 0
+        model.bn2.weight[[0]] = 0
+    masks = keep_top(batchnorm_scale(model), 3 / 11)
+    assert [mask.sum() for mask in masks.values()] == [4, 4]
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(apply_masks(model, masks)(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "model", [mlp(4, 3, 2), nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, affine=False))]
+)
+def test_batchnorm_scale_needs_a_scale(model):
+    with pytest.raises(ValueError, match="no layer of this model is followed by a batch norm"):
+        batchnorm_scale(model)
 
 
 def test_random_repeats_with_its_seed_and_only_then():

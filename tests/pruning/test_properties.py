@@ -9,7 +9,14 @@ import torch
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import apply_masks, keep_top, magnitude, prune_iteratively, random
+from pruneedu.pruning import (
+    apply_masks,
+    batchnorm_scale,
+    keep_top,
+    magnitude,
+    prune_iteratively,
+    random,
+)
 from pruneedu.pruning.masks import following_norm
 from pruneedu.tensors import (
     check_scores,
@@ -60,6 +67,14 @@ CRITERIA = {
     "random": Criterion(
         lambda model, data, batch_size: random(model, seed=3), reads="nothing", weight_degree=0
     ),
+    "batchnorm_scale": Criterion(
+        lambda model, data, batch_size: batchnorm_scale(model),
+        level="unit",
+        reads="weights",
+        layers=lambda model: [
+            name for name in prunable_layers(model) if following_norm(model, name)
+        ],
+    ),
 }
 
 
@@ -100,6 +115,10 @@ def prepare(name):
     make, shape = MODELS[name]
     torch.manual_seed(0)
     model, x, y = make(), torch.randn(shape), torch.arange(6) % 4
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+            torch.nn.init.normal_(norm.bias, std=0.1)
     torch.nn.functional.cross_entropy(model(x), y).backward()
     next(p for p in model.parameters() if p.ndim == 1).requires_grad_(False)
     return model.eval(), x, y

@@ -1,5 +1,5 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
-from pruneedu.pruning.criteria.weights import magnitude, random
+from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
-__all__ = ["magnitude", "random"]
+__all__ = ["batchnorm_scale", "magnitude", "random"]
