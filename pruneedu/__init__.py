@@ -20,12 +20,14 @@ from pruneedu.pruning import (
     apply_masks_,
     batchnorm_scale,
     cubic,
+    gradient,
     iterative,
     keep_top,
     magnitude,
     one_shot,
     prune_iteratively,
     random,
+    record_gradients_,
 )
 from pruneedu.seeds import seed_everything
 from pruneedu.tensors import Masks, Scores, per_layer, per_unit, prunable, sparsity
@@ -44,6 +46,7 @@ __all__ = [
     "data",
     "evaluate",
     "fit",
+    "gradient",
     "iterative",
     "keep_top",
     "load",
@@ -58,6 +61,7 @@ __all__ = [
     "prunable",
     "prune_iteratively",
     "random",
+    "record_gradients_",
     "regularization",
     "seed_everything",
     "sparsity",

@@ -12,6 +12,7 @@ from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import (
     apply_masks,
     batchnorm_scale,
+    gradient,
     keep_top,
     magnitude,
     prune_iteratively,
@@ -75,6 +76,7 @@ CRITERIA = {
             name for name in prunable_layers(model) if following_norm(model, name)
         ],
     ),
+    "gradient": Criterion(gradient, loss_degree=2),
 }
 
 

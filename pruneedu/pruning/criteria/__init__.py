@@ -1,5 +1,12 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
+from pruneedu.pruning.criteria.gradients import gradient, record_gradients_
 from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
-__all__ = ["batchnorm_scale", "magnitude", "random"]
+__all__ = [
+    "batchnorm_scale",
+    "gradient",
+    "magnitude",
+    "random",
+    "record_gradients_",
+]

@@ -1,0 +1,90 @@
+"""Criteria that read gradients: how hard the examples pull at each weight or unit."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pruneedu.data import Split
+from pruneedu.pruning.passes import Loss, as_scores, example_gradients, scoring, summed
+from pruneedu.tensors import Scores, prunable
+
+
+def gradient(
+    model: nn.Module,
+    data: Split,
+    loss: Loss = nn.functional.cross_entropy,
+    batch_size: int = 32,
+) -> Scores:
+    """Score each weight by the squares of its gradient, one for each example.
+
+    score = Σ_i (∂L_i / ∂w)²
+
+    Each example's own gradient is squared before the sum: in a trained network the gradients
+    themselves cancel, and so do those of a batch.
+
+    Args:
+        model: the network to score; it is not changed.
+        data: x [N, …] and y [N].
+        loss: a function of logits [B, classes] and y [B], the mean over its rows.
+        batch_size: examples at a time; each needs a copy of all weights in memory.
+
+    Returns:
+        Weight-level scores, each with the shape of its weight.
+
+    Raises:
+        ValueError: no examples or no labels, NaN or infinity, or a layer without any gradient.
+
+    Source: Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018,
+    without their factor w².
+
+    >>> import torch
+    >>> from pruneedu.models import mlp
+    >>> model = mlp(2, 2)
+    >>> _ = nn.init.zeros_(model.fc1.weight), nn.init.zeros_(model.fc1.bias)
+    >>> gradient(model, Split(torch.tensor([[1.0, 2.0], [3.0, 0.0]]), torch.tensor([0, 1])))
+    {'fc1.weight': tensor([[2.5000, 1.0000],
+            [2.5000, 1.0000]])}
+    """
+
+    def squares(batch):
+        gradients = example_gradients(model, batch, loss)
+        return {name: (g**2).sum(0) for name, g in gradients.items()}
+
+    with scoring(model, data):
+        return as_scores(summed(squares, data, batch_size), model)
+
+
+def record_gradients_(model: nn.Module, totals: Scores) -> None:
+    """Add the squares of the gradients that training has just used to the totals, in place.
+
+    score ← score + (∂L / ∂w)², L the mean loss of the batch, with the penalty if there is one
+
+    It sees the network all along its training, at no extra pass. Bind the totals with `partial`:
+    `fit(model, train, epochs, after_step=partial(record_gradients_, totals=totals))`.
+
+    Args:
+        model: the network in training, after a backward pass.
+        totals: weight-level scores, which start as an empty dict.
+
+    Raises:
+        ValueError: a weight without a gradient, or totals of another model.
+
+    >>> import torch
+    >>> layer, totals = nn.Linear(2, 1), {}
+    >>> for x in [1.0, 2.0], [0.0, 3.0]:
+    ...     layer.zero_grad()
+    ...     layer(torch.tensor(x)).backward()
+    ...     record_gradients_(layer, totals)
+    >>> totals
+    {'weight': tensor([[ 1., 13.]])}
+    """
+    weights = prunable(model)
+    known = {name: total.shape for name, total in totals.items()}
+    if totals and known != {name: weight.shape for name, weight in weights.items()}:
+        raise ValueError("the totals are those of another model: start with an empty dict")
+    for name, weight in weights.items():
+        if weight.grad is None:
+            raise ValueError(
+                f"{name!r} has no gradient to record: train every layer, and record after backward"
+            )
+        totals[name] = totals.get(name, 0) + weight.grad**2

@@ -1,0 +1,131 @@
+"""Criteria by gradients, against numbers by hand, a loop over examples, and finite differences."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from pruneedu.data import Split
+from pruneedu.models import mlp, mnist1d_cnn, small_cnn
+from pruneedu.pruning import gradient, record_gradients_
+from pruneedu.tensors import prunable
+from pruneedu.training import fit
+
+MODELS = {
+    "mlp": (lambda: mlp(6, 5, 3), (9, 6)),
+    "small_cnn": (lambda: small_cnn((3, 4), classes=3), (9, 1, 8, 8)),
+    "mnist1d_cnn": (lambda: mnist1d_cnn(channels=3, classes=3), (9, 40)),
+}
+ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
+
+# Both examples reach two outputs that are equal at first, so each logit's gradient is ±1/2.
+BY_HAND = Split(torch.tensor([[1.0, 2.0], [3.0, 0.0]]), torch.tensor([0, 1]))
+
+
+def two_neurons(weight=((0.0, 0.0), (0.0, 0.0))):
+    model = mlp(2, 2)
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor(weight))
+        model.fc1.bias.zero_()
+    return model
+
+
+def prepare(name):
+    torch.manual_seed(0)
+    make, shape = MODELS[name]
+    return make().double().eval(), Split(torch.randn(shape).double(), torch.arange(9) % 3)
+
+
+def one_by_one(model, data, loss=nn.functional.cross_entropy):
+    """Return the gradients of each example, by one backward pass each: name -> [N, …]."""
+    gradients = {name: [] for name in prunable(model)}
+    for i in range(len(data.x)):
+        model.zero_grad()
+        loss(model(data.x[i : i + 1]), data.y[i : i + 1]).backward()
+        for name, weight in prunable(model).items():
+            gradients[name].append(weight.grad.clone())
+    model.zero_grad()
+    return {name: torch.stack(rows) for name, rows in gradients.items()}
+
+
+def assert_scores(found, expected):
+    assert list(found) == list(expected)
+    for name, score in expected.items():
+        torch.testing.assert_close(found[name], score)
+
+
+def test_gradient_by_hand():
+    # Squares of ±1/2 · x: 1/4 · (1 + 9) and 1/4 · (4 + 0).
+    assert gradient(two_neurons(), BY_HAND)["fc1.weight"].tolist() == [[2.5, 1.0], [2.5, 1.0]]
+
+
+@ON_MODELS
+def test_gradient_sums_the_squares_of_each_example(model_name):
+    model, data = prepare(model_name)
+    expected = {name: (g**2).sum(0) for name, g in one_by_one(model, data).items()}
+    assert_scores(gradient(model, data), expected)
+
+
+def test_gradient_agrees_with_finite_differences():
+    model, data = prepare("mlp")
+    one = Split(data.x[:1], data.y[:1])
+    score = gradient(model, one)["fc1.weight"]
+    for index in [(0, 0), (2, 3), (4, 5)]:
+        losses = []
+        for step in (1e-5, -1e-5):
+            moved = copy.deepcopy(model)
+            moved.fc1.weight.data[index] += step
+            losses.append(nn.functional.cross_entropy(moved(one.x), one.y).item())
+        slope = (losses[0] - losses[1]) / 2e-5
+        assert score[index].item() == pytest.approx(slope**2, rel=1e-5, abs=1e-12)
+
+
+def test_gradient_of_another_loss():
+    model, data = prepare("mlp")
+
+    def squared_error(out, y):
+        return ((out - torch.eye(3, dtype=out.dtype)[y]) ** 2).mean()
+
+    expected = {n: (g**2).sum(0) for n, g in one_by_one(model, data, squared_error).items()}
+    assert_scores(gradient(model, data, loss=squared_error), expected)
+
+
+def test_cancelling_gradients_still_count():
+    # The same example under both labels: the gradients of the two losses sum to 0.
+    data = Split(torch.ones(2, 2), torch.tensor([0, 1]))
+    assert gradient(two_neurons(), data)["fc1.weight"].tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_recorded_gradients_are_those_that_training_used():
+    torch.manual_seed(0)
+    model, train, totals = mlp(4, 3, 2), Split(torch.randn(10, 4), torch.arange(10) % 2), {}
+    seen = []
+    fit(
+        model,
+        train,
+        epochs=2,
+        batch_size=4,
+        after_step=(
+            lambda model: seen.append({n: w.grad.clone() for n, w in prunable(model).items()}),
+            partial(record_gradients_, totals=totals),
+        ),
+    )
+    assert len(seen) == 6
+    for name in prunable(model):
+        torch.testing.assert_close(totals[name], sum(step[name] ** 2 for step in seen))
+
+
+def test_one_full_batch_of_one_example_is_recorded_as_it_is_scored():
+    torch.manual_seed(0)
+    model, one, totals = mlp(4, 3, 2), Split(torch.randn(1, 4), torch.tensor([1])), {}
+    fit(model, one, epochs=1, after_step=partial(record_gradients_, totals=totals))
+    assert_scores(totals, gradient(model, one))
+
+
+def test_recording_needs_a_gradient_and_the_same_model():
+    with pytest.raises(ValueError, match=r"'fc1\.weight' has no gradient"):
+        record_gradients_(mlp(2, 2), {})
+    with pytest.raises(ValueError, match="totals are those of another model"):
+        record_gradients_(mlp(2, 2), {"fc1.weight": torch.ones(3, 2)})
