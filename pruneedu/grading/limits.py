@@ -4,9 +4,6 @@ import math
 import os
 import resource
 from dataclasses import dataclass
-from pathlib import Path
-
-_STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,14 @@ class Limits:
     output: int = 64 << 20
 
 
-def address_space() -> int | None:
-    """Bytes that this process has mapped; None where the system does not tell (macOS)."""
-    if not _STATM.exists():
+def address_space(statm: int | None) -> int | None:
+    """Bytes that a process has mapped; None where the system does not tell (macOS).
+
+    Arguments: statm, a descriptor of its /proc/…/statm, if there is one.
+    """
+    if statm is None:
         return None
-    return int(_STATM.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return int(os.pread(statm, 100, 0).split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def set_limits(limits: Limits, mapped: int | None) -> None:

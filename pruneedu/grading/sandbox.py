@@ -50,12 +50,15 @@ class Job:
     function: the name to call.
     cases: packed arguments.
     hidden: dotted path of the library function that must raise meanwhile, or "".
+    optimizes: whether it may make an optimizer, whose import takes 1.5 s: the server then has it
+        done for all jobs to come.
     """
 
     source: str
     function: str
     cases: tuple[bytes, ...]
     hidden: str = ""
+    optimizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,16 @@ class Outcome:
 class Sandbox:
     """A fork server and the way to it, as a context manager. Threads may call `run` at once.
 
+    The server starts with the context and takes as long as importing torch does. Import it there
+    too, if need be, before you `wait`.
+
     Args:
         isolation: "namespaces", or "limits", out of which a hostile answer can break.
         limits: those fields of `limits.Limits` that are not to be the default.
 
     Raises:
         ValueError: another isolation.
-        RuntimeError: the server cannot be started, with the reason.
+        RuntimeError: no namespaces here.
     """
 
     def __init__(
@@ -98,7 +104,7 @@ class Sandbox:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Start the server, which takes as long as importing torch."""
+        """Start the server."""
         reason = self._namespaces and (syscall_filter.unknown_machine() or namespaces.available())
         if reason:
             raise RuntimeError(f"no namespaces here: {reason}")
@@ -108,11 +114,21 @@ class Sandbox:
     def __exit__(self, *_) -> None:
         """End the server and with it whatever still runs in it."""
         self._control.close()  # the server takes this as its end
+        self._errors.close()
         try:
             self._server.wait(_GRACE)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+
+    def wait(self) -> None:
+        """Wait until the server has imported the library.
+
+        Raises:
+            RuntimeError: it cannot, with the reason.
+        """
+        with self._lock:
+            self._wait()
 
     def run(self, job: Job) -> Outcome:
         """Run one job; whatever the learner's code does, an outcome comes back."""
@@ -120,7 +136,7 @@ class Sandbox:
         status, far_status = socket.socketpair()
         with data, status:
             with far_data, far_status:
-                self._hand_over(job.hidden, far_data, far_status)
+                self._hand_over(job, far_data, far_status)
             for one in (data, status):
                 one.settimeout(self.limits.timeout + _GRACE)
             observations, overflow = self._converse(data, job)
@@ -136,42 +152,43 @@ class Sandbox:
         return Outcome(observations=tuple(observations), **report)
 
     def _start(self) -> None:
-        """Start the server and wait until it has imported the library."""
         self._control, far = socket.socketpair()
+        self._errors, self._ready = tempfile.TemporaryFile(), False  # noqa: SIM115 (closed at exit)
         settings = {"limits": asdict(self.limits), "namespaces": self._namespaces}
         arguments = json.dumps({**settings, "control": far.fileno()})
         package = Path(__file__).parents[2]
-        with far, tempfile.TemporaryFile() as errors:
+        with far:
             self._server = subprocess.Popen(
                 [sys.executable, "-P", "-c", _BOOT, arguments, namespaces.__file__, str(package)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=errors,
+                stderr=self._errors,
                 env=_ENVIRONMENT | {name: os.environ[name] for name in _KEPT if name in os.environ},
                 pass_fds=[far.fileno()],
                 start_new_session=True,
             )
-            far.close()
-            if not self._is_ready():
-                self.__exit__()
-                errors.seek(0)
-                lines = errors.read().decode(errors="replace").strip().splitlines()
-                reason = lines[-1] if lines else f"nothing came within {_START:g} s"
-                raise RuntimeError(f"the sandbox's server did not start: {reason}")
 
-    def _is_ready(self) -> bool:
+    def _wait(self) -> None:
+        if self._ready:
+            return
         self._control.settimeout(_START)
         with suppress(TimeoutError):
-            return self._control.recv(5) == b"ready"
-        return False
+            self._ready = self._control.recv(5) == b"ready"
+        if not self._ready:
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"nothing came within {_START:g} s"
+            raise RuntimeError(f"the sandbox's server did not start: {reason}")
 
-    def _hand_over(self, hidden: str, *far: socket.socket) -> None:
+    def _hand_over(self, job: Job, *far: socket.socket) -> None:
         """Give the server its ends of a job's two connections; start it again if it has died."""
         with self._lock:
             if self._server.poll() is not None:
                 self._control.close()
+                self._errors.close()
                 self._start()
-            message = f"{hidden}\n".encode()
+            self._wait()
+            message = f"{job.hidden}\n{job.optimizes:d}".encode()
             with suppress(BrokenPipeError):  # it died just now: no report will come
                 socket.send_fds(self._control, [message], [one.fileno() for one in far])
 

@@ -18,14 +18,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pruneedu.grading import frames, isolation
-from pruneedu.grading.limits import Limits, address_space
+from pruneedu.grading.limits import Limits
 from pruneedu.grading.view import closed_version, show_package, shown_folders
 from pruneedu.grading.worker import Setting, report, work
 from pruneedu.seeds import seed_everything
 
-# What a learner's function may need; an optimizer would import torch._dynamo, for 1.5 s.
-_LIBRARY = ("math", "numpy", "torch._dynamo", "pruneedu", "pruneedu.course.tools")
-_TASKS = "/proc/self/task"
+_LIBRARY = ("math", "numpy", "pruneedu", "pruneedu.course.tools")  # a learner's function needs it
+_OPTIMIZERS = "torch._dynamo"  # what the first optimizer of a process imports, for 1.5 s
+_TASKS, _SIZES = "/proc/self/task", "/proc/self/statm"
 _SECRET = "pruneedu.course.lessons"
 
 
@@ -44,19 +44,27 @@ def main(control: int, limits: dict, namespaces: bool) -> None:
     if _SECRET in sys.modules:
         raise RuntimeError(f"the library imports {_SECRET}: a learner's code could read the cases")
     enclosure = isolation.enclosure() if namespaces else None
-    tasks = os.open(_TASKS, os.O_RDONLY) if os.path.isdir(_TASKS) else None
-    setting = Setting(Limits(**limits), address_space(), tasks, enclosure)
+    tasks, sizes = (
+        os.open(path, os.O_RDONLY) if os.path.exists(path) else None for path in (_TASKS, _SIZES)
+    )
+    setting = Setting(Limits(**limits), sizes, tasks, enclosure)
     if namespaces:
         with isolation.new_root(shown_folders()) as old:
             show_package(old)
     importlib.invalidate_caches()
     seed_everything(0)  # what it reads and imports is then there for all children
-    gc.collect()
-    gc.freeze()  # a collection in a child would write to, and so copy, the pages of the library
+    _freeze()
     with socket.socket(fileno=control) as connection:
         connection.sendall(b"ready")
         os.dup2(0, 2)  # nobody reads what is written from here on
         _serve(connection, setting)
+    os._exit(0)  # taking a thousand modules down one by one would take 0.2 s
+
+
+def _freeze() -> None:
+    """Keep the collector of a child off the library: it would write to, and so copy, its pages."""
+    gc.collect()
+    gc.freeze()
 
 
 def _serve(control: socket.socket, setting: Setting) -> None:
@@ -71,7 +79,11 @@ def _serve(control: socket.socket, setting: Setting) -> None:
             message, descriptors, *_ = socket.recv_fds(control, 4096, 2)
             if not message:
                 break
-            children.update(_start(message.decode().strip(), *map(_socket, descriptors), setting))
+            hidden, optimizes = message.decode().split("\n")
+            if int(optimizes) and _OPTIMIZERS not in sys.modules:
+                importlib.import_module(_OPTIMIZERS)
+                _freeze()
+            children.update(_start(hidden, *map(_socket, descriptors), setting))
         if woken in ready:
             woken.recv(4096)
         for pid, child in running.items():

@@ -17,7 +17,7 @@ from types import ModuleType
 from pruneedu.course.observing import observe
 from pruneedu.grading import frames, syscall_filter
 from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespaces
-from pruneedu.grading.limits import Limits, set_limits
+from pruneedu.grading.limits import Limits, address_space, set_limits
 from pruneedu.grading.view import close_reference, closed_version
 
 _MOST_FILES = os.sysconf("SC_OPEN_MAX")  # the server's own limit, which is not the learner's
@@ -28,13 +28,13 @@ _ANSWER = "<answer>"  # stands for the file's name in tracebacks
 class Setting:
     """What a job runs in; only Linux has more than the limits.
 
-    mapped: bytes that the server has mapped.
+    sizes: a descriptor of what the kernel says of the server's memory.
     tasks: a descriptor of the folder of its threads.
     enclosure: None without namespaces.
     """
 
     limits: Limits
-    mapped: int | None
+    sizes: int | None
     tasks: int | None
     enclosure: Enclosure | None
 
@@ -108,7 +108,7 @@ def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
     os.environ.update(HOME=scratch, TMPDIR=scratch, USER="learner")
     tempfile.tempdir = scratch
     random.seed(0)  # Python seeds it anew after a fork; NumPy and PyTorch keep the server's seed
-    set_limits(setting.limits, setting.mapped)
+    set_limits(setting.limits, address_space(setting.sizes))
     if setting.enclosure:
         drop_privileges(setting.enclosure)
         syscall_filter.install()

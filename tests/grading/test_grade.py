@@ -45,7 +45,9 @@ def submissions(files, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def graded(submissions) -> Path:
     out = submissions.parent / "results"
-    assert grade(submissions, out, workers=2, timeout=TIMEOUT, seed=SEED) == 1  # some are unreadable
+    assert (
+        grade(submissions, out, workers=2, timeout=TIMEOUT, seed=SEED) == 1
+    )  # some are unreadable
     return out
 
 

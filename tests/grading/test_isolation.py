@@ -117,7 +117,7 @@ def test_a_machine_whose_calls_are_not_known_is_named(monkeypatch):
 LIMITED = """
 import tempfile
 given = Limits(timeout=2.5, memory=64 << 20, files=20, scratch=1000)
-set_limits(given, address_space())
+set_limits(given, address_space(os.open("/proc/self/statm", os.O_RDONLY)))
 def caught(function):
     try:
         function()
@@ -315,8 +315,11 @@ def test_without_namespaces_it_refuses(monkeypatch):
 
 def test_a_server_that_cannot_start_says_why(monkeypatch):
     monkeypatch.setattr("pruneedu.grading.sandbox._BOOT", "raise SystemExit('no such library')")
-    with pytest.raises(RuntimeError, match="did not start: no such library"), Sandbox("limits"):
-        pass
+    with (
+        Sandbox("limits") as box,
+        pytest.raises(RuntimeError, match="did not start: no such library"),
+    ):
+        box.wait()
 
 
 @LINUX  # whose limits bind

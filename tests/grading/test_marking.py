@@ -13,9 +13,9 @@ from pruneedu.course.judging import key
 from pruneedu.course.notebooks import statements
 from pruneedu.course.plain import ModelState, Tool, pack
 from pruneedu.course.stubs import stub
-from pruneedu.grading.grade import _attempt
 from pruneedu.grading.marking import Notebook, Outcome, _mark, broken_answers, find_lessons
 from pruneedu.grading.results import Options
+from pruneedu.grading.running import _attempt
 
 OPTIONS = Options("0.1.0", 3, "limits", 60, "class", "0" * 64)
 EXERCISES = [exercise for lesson in lessons().values() for exercise in lesson.exercises]

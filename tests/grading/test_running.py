@@ -12,7 +12,7 @@ from pruneedu import course
 from pruneedu.course.exercises import find
 from pruneedu.course.stubs import solution, stub
 from pruneedu.grading import grade as grading
-from pruneedu.grading import marking, results
+from pruneedu.grading import marking, results, running
 from pruneedu.grading.grade import grade
 from pruneedu.grading.html_page import LIMITS_ONLY
 
@@ -264,7 +264,7 @@ def test_one_submission_cannot_stop_the_run(folders, monkeypatch):
             raise ZeroDivisionError("a <fault>")
         return whole(text, *rest)
 
-    monkeypatch.setattr(grading, "mark_notebook", fails_for_bob)
+    monkeypatch.setattr(running, "mark_notebook", fails_for_bob)
     assert run(folders) == 1
     said = ["This could not be graded: ZeroDivisionError: a <fault>. A person will look at it."]
     assert (record(folders, "bob")["status"], record(folders, "bob")["notes"]) == (
@@ -273,7 +273,7 @@ def test_one_submission_cannot_stop_the_run(folders, monkeypatch):
     )
     assert points(folders) == {"ada": f"{SPARSITY.points} passed", "bob": "0 not graded"}
     assert "ZeroDivisionError: a &lt;fault&gt;" in (folders[1] / "index.html").read_text()
-    monkeypatch.setattr(grading, "mark_notebook", whole)
+    monkeypatch.setattr(running, "mark_notebook", whole)
     assert run(folders) == 0  # what could not be graded is tried again
     assert points(folders)["bob"] == "0 failed"
 
@@ -369,7 +369,16 @@ def test_the_trusted_side_runs_no_line_of_a_submission(folders, monkeypatch, tmp
 
 
 def test_the_trusted_side_has_no_call_that_runs_source():
-    names = ("grade", "marking", "submissions", "gradebook", "results", "pages", "summary")
+    names = (
+        "grade",
+        "running",
+        "marking",
+        "submissions",
+        "gradebook",
+        "results",
+        "pages",
+        "summary",
+    )
     paths = [Path(inspect.getfile(grading)).with_name(f"{name}.py") for name in names]
     folder = Path(course.__file__).parent
     paths += [folder / f"{name}.py" for name in ("notebooks", "stubs", "judging", "plain")]
