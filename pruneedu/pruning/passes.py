@@ -1,4 +1,4 @@
-"""Passes over data while a model is scored: what its units put out, how its weights are pulled."""
+"""Passes over data while a model is scored: what goes into its layers and what comes out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from pruneedu.data import Split
 from pruneedu.evaluation import check_split, eval_mode
 from pruneedu.pruning.masks import following_norm
 from pruneedu.regularization import ACTIVATIONS
-from pruneedu.tensors import Scores, check_scores, layer_name, prunable, prunable_layers
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from pruneedu.tensors import Scores, check_scores, layer_name, prunable_layers
 
 
 @contextmanager
@@ -75,60 +72,6 @@ def summed(
     return totals
 
 
-def example_gradients(model: nn.Module, batch: Split, loss: Loss) -> dict[str, Tensor]:
-    """Return the gradient of each example's own loss with respect to each prunable weight.
-
-    g[i] = ∂ loss(model(x_i), y_i) / ∂w
-
-    Args:
-        model: the network, in eval mode; its parameters and their gradients are not touched.
-        batch: x [B, …] and y [B].
-        loss: a function of logits [1, classes] and y [1].
-
-    Returns:
-        "fc1.weight" -> [B, *shape of the weight].
-
-    >>> from pruneedu.models import mlp
-    >>> batch = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.int64))
-    >>> example_gradients(mlp(2, 3), batch, nn.functional.cross_entropy)["fc1.weight"].shape
-    torch.Size([5, 3, 2])
-    """
-
-    def example_loss(weights, x, y):
-        return loss(functional_call(model, weights, (x[None],)), y[None])
-
-    weights = {name: weight.detach() for name, weight in prunable(model).items()}
-    return vmap(grad(example_loss), in_dims=(None, 0, 0))(weights, batch.x, batch.y)
-
-
-def mean_gradients(model: nn.Module, data: Split, loss: Loss, batch_size: int) -> dict[str, Tensor]:
-    """Return the gradient of the mean loss with respect to each prunable weight, in float64.
-
-    g = 1/N Σ_i ∂ loss(model(x_i), y_i) / ∂w
-
-    Args:
-        model: the network, in eval mode; its parameters and their gradients are not touched.
-        data: x [N, …] and y [N].
-        loss: a function of logits [B, classes] and y [B], the mean over its rows.
-        batch_size: examples at a time.
-
-    >>> from pruneedu.models import mlp
-    >>> data = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.int64))
-    >>> mean_gradients(mlp(2, 3), data, nn.functional.cross_entropy, 2)["fc1.weight"].shape
-    torch.Size([3, 2])
-    """
-
-    def gradients(batch):
-        def total_loss(weights):
-            logits = functional_call(model, weights, (batch.x,))
-            return loss(logits, batch.y) * len(batch.x)
-
-        return grad(total_loss)({name: w.detach() for name, w in prunable(model).items()})
-
-    totals = summed(gradients, data, batch_size)
-    return {name: total / len(data.x) for name, total in totals.items()}
-
-
 @contextmanager
 def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[dict[str, Tensor]]:
     """Yield a dict in which one forward pass leaves what goes into or comes out of each module.
@@ -157,6 +100,8 @@ def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[d
                     "forward pass: give each layer a module of its own"
                 )
             seen[name] = inputs[0] if side == "input" else output
+            # A copy goes on, so that an in-place ReLU does not change what was seen.
+            return None if side == "input" else output.clone()
 
         return record
 

@@ -13,10 +13,26 @@ from pruneedu.pruning import gradient, record_gradients_
 from pruneedu.tensors import prunable
 from pruneedu.training import fit
 
+
+def odd_layers():
+    """Return layers that a formula for the plain ones would get wrong."""
+    return nn.Sequential(
+        nn.Conv2d(4, 6, 3, stride=2, padding=1, padding_mode="circular", groups=2),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(6, 5, 2, dilation=2, bias=False),
+        nn.Flatten(2),
+        nn.Linear(4, 3),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
+        nn.Linear(15, 3),
+    )
+
+
 MODELS = {
     "mlp": (lambda: mlp(6, 5, 3), (9, 6)),
     "small_cnn": (lambda: small_cnn((3, 4), classes=3), (9, 1, 8, 8)),
     "mnist1d_cnn": (lambda: mnist1d_cnn(channels=3, classes=3), (9, 40)),
+    "odd layers": (odd_layers, (9, 4, 8, 8)),
 }
 ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from pruneedu.data import Split
-from pruneedu.pruning.passes import Loss, as_scores, example_gradients, scoring, summed
+from pruneedu.pruning.backward import Loss, example_sums
+from pruneedu.pruning.passes import as_scores, scoring, summed
 from pruneedu.tensors import Scores, prunable
 
 
@@ -13,7 +15,7 @@ def gradient(
     model: nn.Module,
     data: Split,
     loss: Loss = nn.functional.cross_entropy,
-    batch_size: int = 32,
+    batch_size: int = 128,
 ) -> Scores:
     """Score each weight by the squares of its gradient, one for each example.
 
@@ -26,7 +28,7 @@ def gradient(
         model: the network to score; it is not changed.
         data: x [N, …] and y [N].
         loss: a function of logits [B, classes] and y [B], the mean over its rows.
-        batch_size: examples at a time; each needs a copy of all weights in memory.
+        batch_size: examples at a time; each needs a copy of the convolutions' weights in memory.
 
     Returns:
         Weight-level scores, each with the shape of its weight.
@@ -37,7 +39,6 @@ def gradient(
     Source: Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018,
     without their factor w².
 
-    >>> import torch
     >>> from pruneedu.models import mlp
     >>> model = mlp(2, 2)
     >>> _ = nn.init.zeros_(model.fc1.weight), nn.init.zeros_(model.fc1.bias)
@@ -47,8 +48,7 @@ def gradient(
     """
 
     def squares(batch):
-        gradients = example_gradients(model, batch, loss)
-        return {name: (g**2).sum(0) for name, g in gradients.items()}
+        return example_sums(model, batch, loss, torch.square)
 
     with scoring(model, data):
         return as_scores(summed(squares, data, batch_size), model)
@@ -69,7 +69,6 @@ def record_gradients_(model: nn.Module, totals: Scores) -> None:
     Raises:
         ValueError: a weight without a gradient, or totals of another model.
 
-    >>> import torch
     >>> layer, totals = nn.Linear(2, 1), {}
     >>> for x in [1.0, 2.0], [0.0, 3.0]:
     ...     layer.zero_grad()
