@@ -22,7 +22,8 @@ h1, h2, h3, td, li, p { overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: .8rem 0; }
 th, td { border: 1px solid #c8c8c8; padding: .3rem .6rem; text-align: left; vertical-align: top; }
 thead th { background: #f1f1f1; white-space: nowrap; }
-tbody th { font-weight: 600; min-width: 6rem; max-width: 24rem; overflow-wrap: break-word; }
+tbody th { font-weight: 600; min-width: 6rem; max-width: 24rem; overflow-wrap: break-word;
+           position: sticky; left: 0; background: #fff; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { background: #f1f1f1; padding: .1em .25em; font-size: .92em; overflow-wrap: anywhere; }
 small { color: #4a4a4a; display: block; white-space: nowrap; }

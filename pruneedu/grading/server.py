@@ -23,7 +23,8 @@ from pruneedu.grading.view import closed_version, show_package, shown_folders
 from pruneedu.grading.worker import Setting, report, work
 from pruneedu.seeds import seed_everything
 
-_LIBRARY = ("math", "numpy", "pruneedu", "pruneedu.course.tools")  # a learner's function needs it
+# What a learner's function may need; the tensors that come back need ctypeslib.
+_LIBRARY = ("math", "numpy", "numpy.ctypeslib", "pruneedu", "pruneedu.course.tools")
 _OPTIMIZERS = "torch._dynamo"  # what the first optimizer of a process imports, for 1.5 s
 _TASKS, _SIZES = "/proc/self/task", "/proc/self/statm"
 _SECRET = "pruneedu.course.lessons"

@@ -5,6 +5,7 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,12 @@ def test_a_threaded_product_and_an_optimizer_work_after_the_fork(box):
     """
     outcome = box.run(job(body, torch.randn(400, 300) / 100))
     assert results(outcome) == [True], outcome
+
+
+def test_what_an_optimizer_imports_is_imported_once_for_all_jobs_to_come(box):
+    first = replace(job("return 'torch._dynamo' in sys.modules"), optimizes=True)
+    assert results(box.run(first)) == [True]
+    assert value(box, "return 'torch._dynamo' in sys.modules") is True
 
 
 def test_random_numbers_are_the_same_in_every_run(box):
