@@ -2,7 +2,8 @@
 
 A cell marked `exercise="name"` becomes the solution in `solutions/` and the stub in `lessons/`.
 A line that ends with `# your guess` keeps its right-hand side in `solutions/` only, as does the
-answer of `lesson.quiz("name", answer="b")`.
+answer of `lesson.quiz("name", answer="b")`. A cell that calls `lesson.check` may raise:
+Run All goes on after it.
 """
 
 import ast
@@ -19,6 +20,7 @@ from pruneedu.course.stubs import solution, stub
 
 _GUESS = re.compile(r"^(\w+ = ).*?(\s+# your guess.*)$", re.MULTILINE)
 _ANSWER = re.compile(r'(lesson\.quiz\("[\w-]+", answer=)"\w+"(\))')
+_CHECK = re.compile(r"^lesson\.check\(", re.MULTILINE)
 _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -76,6 +78,10 @@ def make(text: str, solved: bool) -> nbformat.NotebookNode:
             cell.metadata["tags"] = ["exercise"]
         elif not solved and cell.cell_type == "code":
             cell.source = _unanswered(cell.source)
+        if cell.cell_type == "code" and _CHECK.search(cell.source):
+            # Jupyter's own tag. Without it a wrong answer would end Run All, and what a learner who
+            # is stuck may read on would not run.
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
         cell.id = _cell_id(f"exercise {name}" if name else heading, used)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from itertools import takewhile
 from types import EllipsisType, SimpleNamespace
 
+import torch
+
 from pruneedu.course import judging, progress
 from pruneedu.course.exercises import Exercise, Question, lessons
 from pruneedu.course.feedback import Feedback, feedback
@@ -29,13 +31,16 @@ class Lesson:
     """
 
     def __init__(self, number: str):
-        """Open the lesson with this number, such as "02".
+        """Open the lesson with this number, such as "02", and let PyTorch use one CPU thread.
 
         Raises:
             ValueError: there is no such lesson.
         """
         if number not in lessons():
             raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
+        # The networks are so small that threads wait for each other longer than they compute: on a
+        # busy machine two threads took 6 to 10 times as long as one.
+        torch.set_num_threads(1)
         self.record = lessons()[number]
         self.yours = SimpleNamespace(**{e.name: e.reference for e in self.record.exercises})
 

@@ -1,13 +1,17 @@
 """One source makes two notebooks, and the check finds every difference but outputs."""
 
 import ast
+import copy
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from pruneedu.course import builder
 from pruneedu.course.builder import build, make
@@ -102,6 +106,46 @@ def test_tags_are_kept_and_nothing_else_is_in_the_metadata():
             {"tags": ["exercise"]},
         ] + 3 * [{}]
         assert notebook.metadata.language_info == {"name": "python"}
+
+
+def test_a_check_may_raise_and_run_all_goes_on():
+    cell = '# %% tags=["slow"]\nlesson.check(sparsity)\n\n# %%\nprint("lesson.check(sparsity)")\n'
+    for solved in (True, False):
+        check, other = make(cell, solved).cells
+        assert check.metadata == {"tags": ["slow", "raises-exception"]}
+        assert other.metadata == {}
+
+
+LESSON = """\
+class lesson:
+    def check(function):
+        print(function())
+        assert function() == 1
+"""
+
+
+def run_all(answer: str, folder: Path) -> nbformat.NotebookNode:
+    """Run a lesson with this answer to its end; only the tag lets it go on after an error."""
+    cells = (LESSON, f"def one(): return {answer}", "lesson.check(one)", "print(1 + 1)")
+    notebook = make("".join(f"# %%\n{cell}\n\n" for cell in cells), solved=True)
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()
+    return notebook
+
+
+def test_run_all_goes_on_after_a_failing_check_and_nbval_still_sees_it_fail(tmp_path):
+    """nbval takes any error of a tagged cell: that the outputs differ has to be enough."""
+    passing, failing = run_all("1", tmp_path), run_all("2", tmp_path)
+    assert failing.cells[2].outputs[-1].ename == "AssertionError"
+    assert failing.cells[3].outputs == passing.cells[3].outputs
+    broken = copy.deepcopy(passing)
+    broken.cells[1].source = failing.cells[1].source
+    for name, notebook in (("passing", passing), ("broken", broken)):
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    words = "-m pytest -q -p no:cacheprovider -p no:python -o addopts= --nbval --nbval-current-env"
+    run = [sys.executable, *words.split(), "passing.ipynb", "broken.ipynb"]
+    said = subprocess.run(run, cwd=tmp_path, check=False, capture_output=True, text=True).stdout
+    assert "FAILED broken.ipynb::Cell 2" in said
+    assert "1 failed, 7 passed" in said
 
 
 @pytest.mark.parametrize(
@@ -307,5 +351,8 @@ def test_no_lesson_gives_an_answer_away(path):
     assert asked == [f"lesson.quiz('{name}', answer=...)" for name in record.quiz]
     exercises = [cell.source for cell in code if "exercise" in cell.metadata.get("tags", [])]
     assert exercises == [stub(exercise.reference) for exercise in record.exercises]
+    for cell in code:
+        tags = cell.metadata.get("tags", [])
+        assert not {"raises-exception", "nbval-ignore-output"} <= set(tags), "nbval sees no failure"
     checked = [ast.unparse(c.args[0]) for c in calls if ast.unparse(c.func) == "lesson.check"]
     assert checked == [exercise.name for exercise in record.exercises]

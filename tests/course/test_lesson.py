@@ -258,3 +258,13 @@ def test_in_a_kernel_feedback_is_rich_and_a_failure_is_short():
     assert "Hint 1 of 3" in shown.data["text/plain"]
     assert failure.traceback == ["CheckFailed: sparsity: 0 of 7 cases are right"]
     assert "this is the library's own" in own.data["text/plain"]
+
+
+def test_a_lesson_computes_with_one_thread():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        Lesson("00")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
