@@ -21,13 +21,18 @@ from pruneedu.pruning import (
     batchnorm_scale,
     cubic,
     gradient,
+    input_masks,
     iterative,
     keep_top,
     magnitude,
+    mutual_information_of_inputs,
     one_shot,
+    per_input,
     prune_iteratively,
     random,
     record_gradients_,
+    svm_weight,
+    tree_importance,
 )
 from pruneedu.seeds import seed_everything
 from pruneedu.tensors import Masks, Scores, per_layer, per_unit, prunable, sparsity
@@ -47,6 +52,7 @@ __all__ = [
     "evaluate",
     "fit",
     "gradient",
+    "input_masks",
     "iterative",
     "keep_top",
     "load",
@@ -54,7 +60,9 @@ __all__ = [
     "magnitude",
     "measure",
     "models",
+    "mutual_information_of_inputs",
     "one_shot",
+    "per_input",
     "per_layer",
     "per_unit",
     "plotting",
@@ -65,4 +73,6 @@ __all__ = [
     "regularization",
     "seed_everything",
     "sparsity",
+    "svm_weight",
+    "tree_importance",
 ]

@@ -7,6 +7,12 @@ from pruneedu.pruning.criteria import (
     random,
     record_gradients_,
 )
+from pruneedu.pruning.features import (
+    mutual_information_of_inputs,
+    svm_weight,
+    tree_importance,
+)
+from pruneedu.pruning.inputs import input_masks, per_input
 from pruneedu.pruning.masks import apply_masks, apply_masks_
 from pruneedu.pruning.schedules import cubic, iterative, one_shot, prune_iteratively
 from pruneedu.pruning.selection import keep_top
@@ -17,11 +23,16 @@ __all__ = [
     "batchnorm_scale",
     "cubic",
     "gradient",
+    "input_masks",
     "iterative",
     "keep_top",
     "magnitude",
+    "mutual_information_of_inputs",
     "one_shot",
+    "per_input",
     "prune_iteratively",
     "random",
     "record_gradients_",
+    "svm_weight",
+    "tree_importance",
 ]
