@@ -52,7 +52,7 @@ plotting.show(plotting.images(digits.train.x[-12:], digits.train.y[-12:].tolist(
 #
 # - the network learns from `digits.train`;
 # - whatever *we* choose, we choose by the result on `digits.validation`;
-# - `digits.test` is read once, at the end.
+# - `digits.test` is read once, when every choice is made.
 #
 # Now the network: 64 pixels go in, 64 hidden units (neurons) follow, 10 classes come out.
 
@@ -169,7 +169,8 @@ lesson.reveal(my_guess, compare(dense, chosen, digits.test.x[:64], digits.test, 
 # ## Play
 #
 # On the left you see the weights of the first layer, a row for each hidden unit: black stays, white
-# went. On the right you see how many weights each pixel of the digit has left.
+# went. On the right you see how many weights each pixel of the digit has left; its colours run
+# from none to all 64, at every sparsity, and are stretched near zero.
 #
 # **Find the sparsity at which the first pixel is cut off: no unit looks at it any more.** Which
 # pixels are these, and why can the network do without them?

@@ -33,7 +33,6 @@ from pruneedu import plotting
 from pruneedu.course import Lesson
 from pruneedu.regularization import l2, with_dropout
 
-torch.set_num_threads(1)  # the matrices are small: two threads would wait for each other
 lesson = Lesson("01")
 yours = lesson.yours  # your functions once they pass, the library's until then
 start, rounds, tune, seeds = lesson.budget(start=12, rounds=4, tune=3, seeds=3)
@@ -60,6 +59,7 @@ def fresh(seed):
     return pe.models.mlp(64, 64, 10)
 
 
+# %%
 def train(model, seed, epochs=epochs, **how):
     settings = {"batch_size": 64, "seed": seed, "progress": False}
     sgd = partial(torch.optim.SGD, lr=rate)
@@ -96,16 +96,16 @@ strength = 0.003
 plain = train_seeds()
 with_l1 = train_seeds(penalty=partial(yours.l1, strength=strength))
 exact = sum(int((weights(model) == 0).sum()) for model in with_l1)
-near = weights(with_l1[0]).abs() < 0.001
-lesson.reveal(
-    my_guess,
-    f"**{exact}** of {seeds * n:,} weights are exactly zero, in {seeds} networks.",
-    f"But {100 * near.float().mean():.0f} % of the first network's are nearer to zero than 0.001.",
-    plotting.histograms({"no penalty": weights(plain[0]), "L1": weights(with_l1[0])}),
-)
+near = 100 * (weights(with_l1[0]).abs() < 0.001).float().mean()
+
+# %% tags=["nbval-ignore-output"]
+found = f"**{exact}** of {seeds * n:,} weights are exactly zero, in {seeds} networks."
+but = f"But {near:.0f} % of the first network's are nearer to zero than 0.001."
+shown = {"no penalty": weights(plain[0]), "L1": weights(with_l1[0])}
+lesson.reveal(my_guess, found, but, plotting.histograms(shown))
 
 # %% [markdown]
-# The penalty has done something: nearly all of the weights stand in one heap at zero. But *near*
+# The penalty has done something: most of the weights stand in one heap at zero. But *near*
 # zero is not zero. A weight of 0.0001 is stored and multiplied like any other, and a file
 # compresses it no better.
 #
@@ -170,7 +170,7 @@ plotting.show(plotting.curves({"L1, SGD": by_gradient}, "step", "the weight"))
 #
 # $$w \leftarrow \text{sign}(w) \cdot \max(|w| - \eta\lambda, \; 0)$$
 #
-# This is the *proximal step*, or *soft threshold*. Mind the unit: its strength is a distance,
+# This is the *proximal step*, or *soft threshold*. Mind what its strength is: a distance,
 # $\eta\lambda$, and not the slope $\lambda$.
 #
 # ## Exercise 2: the proximal step
@@ -196,9 +196,10 @@ lesson.source("proximal_l1_")
 strengths = [0.001, 0.002, 0.003, 0.005, 0.01]
 proximal = {s: partial(yours.proximal_l1_, strength=rate * s) for s in strengths}
 with_zeros = {s: train_seeds(after_step=proximal[s]) for s in strengths}
-
 paths = {"L1, SGD": by_gradient, "L1, proximal": path(proximal[strength])}
 plotting.show(plotting.curves(paths, "step", "the weight"))
+
+# %% tags=["nbval-ignore-output"]
 for name, models in {"SGD": with_l1, "proximal": with_zeros[strength]}.items():
     right = sum(pe.evaluate(model, digits.validation) for model in models) / seeds
     zero = sum((weights(model) == 0).float().mean() for model in models) / seeds
@@ -342,6 +343,7 @@ def finetune(model, after_step):
     return train(model, seed=100, epochs=tune, after_step=after_step)
 
 
+# %%
 def prune_all(models):
     """Prune each network to each number of nonzeros, in rounds: [seeds][counts]."""
     targets = [pe.cubic(1 - count / n, rounds) for count in counts]
@@ -349,6 +351,7 @@ def prune_all(models):
     return [[prune(model, sparsities=target)[0] for target in targets] for model in models]
 
 
+# %%
 pruned = prune_all(train_seeds(epochs=start))
 
 
@@ -362,6 +365,7 @@ def cut_all(models):
     ]
 
 
+# %%
 def accuracies(networks):
     return torch.tensor([[pe.evaluate(m, digits.validation) for m in row] for row in networks])
 
@@ -374,21 +378,20 @@ for name, tried in trained.items():
     results[name] = table[chosen[name], :, range(len(counts))].T
 results["magnitude pruning"] = accuracies(pruned)
 
+# %% tags=["nbval-ignore-output"]
 at = counts.index(round(0.05 * n))
 measured = {name: table[:, at] for name, table in results.items()}
 best = max(measured, key=lambda name: measured[name].mean())
-lesson.reveal(
-    my_guess,
-    f"**{best}** has the highest mean. Look at the ranges before you call it a winner.",
-    plotting.bars(measured, f"validation accuracy with {counts[at]} nonzero weights", percent=True),
-)
+found = f"**{best}** has the highest mean. Look at the ranges before you call it a winner."
+label = f"validation accuracy with {counts[at]} nonzero weights"
+lesson.reveal(my_guess, found, plotting.bars(measured, label, percent=True))
 
 # %% [markdown]
 # The black lines reach from the worst seed to the best. Now the same for all numbers of nonzero
 # weights. First the methods that were *not* made to leave few.
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def against_nonzeros(names, results):
     lines = {name: (counts, results[name]) for name in names}
     figure = plotting.curves(lines, "nonzero weights", "validation accuracy", percent="y")
@@ -398,6 +401,7 @@ def against_nonzeros(names, results):
     return figure
 
 
+# %% tags=["nbval-ignore-output"]
 dense = ("no penalty", "L2", "dropout", "early stopping")
 plotting.show(against_nonzeros(dense, results))
 
@@ -408,7 +412,7 @@ plotting.show(against_nonzeros(dense, results))
 # Now those that do, against pruning.
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def verdict(at, results):
     """Say who is first at counts[at], and whether that is more than luck with the seeds."""
     first, second = sorted(results, key=lambda name: -results[name][:, at].mean())[:2]
@@ -418,6 +422,7 @@ def verdict(at, results):
     return f"{counts[at]:,} nonzeros: {means[0]}, then {means[1]}; {say}."
 
 
+# %% tags=["nbval-ignore-output"]
 sparse = ("no penalty", "group lasso", "L1", "magnitude pruning")
 plotting.show(against_nonzeros(sparse, results))
 print(*(verdict(at, results) for at in (2, 4, 6)), sep="\n")
@@ -495,7 +500,6 @@ twin = copy.deepcopy(reported)  # ten times smaller before the ReLU, ten times l
 with torch.no_grad():
     for tensor, factor in [(twin.fc1.weight, 0.1), (twin.fc1.bias, 0.1), (twin.fc2.weight, 10)]:
         tensor.mul_(factor)
-
 same = torch.allclose(twin(digits.validation.x), reported(digits.validation.x), atol=1e-3)
 print(f"the twin answers as the original does: {same}")
 
@@ -507,7 +511,7 @@ for name, model in {"untrained": untrained, "twin": twin, "original": reported}.
 # %% [markdown]
 # A network that has learned nothing is "sparse" by this count. And the twin computes the same
 # function as the original with another sparsity, as high as you like: a ReLU passes a factor on, so
-# what one layer loses the next can make up for. *Small* has a unit; *zero* has none.
+# what one layer loses the next can make up for. *Small* depends on the scale; *zero* does not.
 #
 # The second half of the mistake is easier to miss. The sparsity is that of a network whose small
 # weights are gone, and the accuracy is that of another one, in which they are all still there.
@@ -522,7 +526,7 @@ for name, model in {"reported": reported, "cut": honest}.items():
     print(f"{name}: sparsity {100 * share:.0f} %, accuracy {100 * right:.1f} %")
 
 # %% [markdown]
-# Keep the twin in mind. Ranking the weights of two layers together also compares their units. It
+# Keep the twin in mind. Ranking the weights of two layers together also compares their scales. It
 # works when both were trained alike, and lesson 02 asks what to do when it does not.
 #
 # ## The test set, once

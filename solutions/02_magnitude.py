@@ -229,21 +229,21 @@ from pruneedu.pruning.schedules import cubic
 lesson.check(cubic)
 
 # %%
-rounds = list(range(1, 9))
-steady, fading = pe.iterative(0.98, 8), yours.cubic(0.98, 8)
+goal, rounds = 0.98, list(range(1, 9))
+steady, fading = pe.iterative(goal, 8), yours.cubic(goal, 8)
 targets = {"iterative": (rounds, steady), "cubic": (rounds, fading)}
 plotting.show(plotting.curves(targets, "round", "target sparsity", percent="y"))
 
 # %%
 ahead = [t for t, i, c in zip(rounds, steady, fading, strict=True) if c > i]
 print(f"cubic is ahead of iterative in the rounds {ahead}")
-print(f"the last round drops {100 * (0.98 - steady[-2]):.1f} % of all weights in iterative,")
-print(f"and {100 * (0.98 - fading[-2]):.1f} % in cubic")
+for name, targets in {"iterative": steady, "cubic": fading}.items():
+    print(f"{name}: the last round drops {100 * (goal - targets[-2]):.1f} % of all weights")
 
 # %% [markdown]
 # Both take most at first and less in each round. With a goal as high as this one, iterative takes
 # more in the first rounds. Then cubic passes it, and has next to nothing left to cut at the end:
-# its last rounds are training. Put 0.9 in place of 0.98, and cubic is ahead from the first round.
+# its last rounds are training. With a goal of 0.9, cubic is ahead from the first round: try it.
 #
 # ## Exercise 4: prune, fine-tune, prune again
 #
@@ -308,8 +308,8 @@ lesson.reveal(my_guess, found, figure)
 #
 # ## Break: the zeros that come back
 #
-# The cell after next runs without an error, and its network is not what it should be. It prunes
-# 90 %, takes **one** step of SGD, and counts. **What share of the weights is zero after the step?**
+# The code below runs without an error, and its network is not what it should be. It prunes 90 %,
+# takes **one** step of SGD, and counts. **What share of the weights is zero after the step?**
 
 # %%
 my_guess = 90  # your guess, in per cent
@@ -409,7 +409,8 @@ lesson.check(share_sparsity)
 #
 # A budget of 92 %, for each of the networks, with its own losses. The plan adds up losses that were
 # measured one layer at a time. Whether they add up in truth is another question, so the next cells
-# measure it: your plan, one global ranking, and equal shares. All three drop as many weights.
+# measure it: your plan, one global ranking, and equal shares. All three drop the same share of the
+# weights.
 
 
 # %%
