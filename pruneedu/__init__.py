@@ -31,6 +31,7 @@ from pruneedu.pruning import (
     prune_iteratively,
     random,
     record_gradients_,
+    sensitivity,
     svm_weight,
     tree_importance,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "record_gradients_",
     "regularization",
     "seed_everything",
+    "sensitivity",
     "sparsity",
     "svm_weight",
     "tree_importance",

@@ -6,6 +6,7 @@ from pruneedu.pruning.criteria import (
     magnitude,
     random,
     record_gradients_,
+    sensitivity,
 )
 from pruneedu.pruning.features import (
     mutual_information_of_inputs,
@@ -33,6 +34,7 @@ __all__ = [
     "prune_iteratively",
     "random",
     "record_gradients_",
+    "sensitivity",
     "svm_weight",
     "tree_importance",
 ]

@@ -1,4 +1,4 @@
-"""Criteria by gradients, against numbers by hand, a loop over examples, and finite differences."""
+"""Criteria by gradients, against numbers by hand, loops over examples, and finite differences."""
 
 import copy
 from functools import partial
@@ -9,7 +9,7 @@ from torch import nn
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import gradient, record_gradients_
+from pruneedu.pruning import gradient, record_gradients_, sensitivity
 from pruneedu.tensors import prunable
 from pruneedu.training import fit
 
@@ -112,6 +112,27 @@ def test_cancelling_gradients_still_count():
     # The same example under both labels: the gradients of the two losses sum to 0.
     data = Split(torch.ones(2, 2), torch.tensor([0, 1]))
     assert gradient(two_neurons(), data)["fc1.weight"].tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_sensitivity_by_hand():
+    # Weight row c moves output c by x, and the other output not at all: |x|, averaged over both.
+    expected = [[(1 + 3) / 4, (2 + 0) / 4]] * 2
+    assert sensitivity(two_neurons(), BY_HAND)["fc1.weight"].tolist() == expected
+
+
+@ON_MODELS
+def test_sensitivity_is_the_mean_over_examples_and_outputs(model_name):
+    model, data = prepare(model_name)
+    outputs = [one_by_one(model, data, lambda y, _, c=c: y[0, c]) for c in range(3)]
+    expected = {n: torch.stack([g[n].abs() for g in outputs]).mean((0, 1)) for n in outputs[0]}
+    assert_scores(sensitivity(model, data), expected)
+
+
+def test_a_certain_network_has_no_gradient_and_is_still_sensitive():
+    model, data = two_neurons(((0.0, 0.0), (-300.0, 0.0))), Split(torch.ones(4, 2), torch.zeros(4))
+    assert sensitivity(model, data)["fc1.weight"].tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    with pytest.raises(ValueError, match=r"every score of 'fc1\.weight' is 0"):
+        gradient(model, data._replace(y=data.y.long()))
 
 
 def test_recorded_gradients_are_those_that_training_used():

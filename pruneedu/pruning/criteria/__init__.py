@@ -1,6 +1,10 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
-from pruneedu.pruning.criteria.gradients import gradient, record_gradients_
+from pruneedu.pruning.criteria.gradients import (
+    gradient,
+    record_gradients_,
+    sensitivity,
+)
 from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
 __all__ = [
@@ -9,4 +13,5 @@ __all__ = [
     "magnitude",
     "random",
     "record_gradients_",
+    "sensitivity",
 ]

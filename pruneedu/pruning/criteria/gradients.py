@@ -54,6 +54,46 @@ def gradient(
         return as_scores(summed(squares, data, batch_size), model)
 
 
+def sensitivity(model: nn.Module, data: Split, batch_size: int = 128) -> Scores:
+    """Score each weight by how much it moves the outputs, whatever the labels say.
+
+    score = 1/(N · C) Σ_i Σ_c |∂y_c(x_i) / ∂w|
+
+    The gradient of the loss vanishes where the network is right; that of the outputs does not.
+
+    Args:
+        model: the network to score; it is not changed. Its outputs y are logits [N, C].
+        data: x [N, …]; y is not read.
+        batch_size: examples at a time; each needs a copy of the convolutions' weights in memory.
+
+    Returns:
+        Weight-level scores, each with the shape of its weight.
+
+    Raises:
+        ValueError: no examples, NaN or infinity, or a layer that moves no output.
+
+    Sources: Mozer and Smolensky, "Skeletonization", 1989 (units); Tartaglione et al., "Learning
+    sparse neural networks via sensitivity-driven regularization", 2018.
+
+    >>> from pruneedu.models import mlp
+    >>> sensitivity(mlp(2, 2), Split(torch.tensor([[1.0, -2.0], [3.0, 0.0]]), None))
+    {'fc1.weight': tensor([[1.0000, 0.5000],
+            [1.0000, 0.5000]])}
+    """
+
+    def sizes(batch):
+        totals = {}
+        for c in range(outputs):
+            sums = example_sums(model, batch, lambda y, _, c=c: y[:, c].mean(), torch.abs)
+            totals = {name: totals.get(name, 0) + value for name, value in sums.items()}
+        return totals
+
+    with scoring(model, data, labels=False):
+        outputs = model(data.x[:1]).shape[1]
+        totals = summed(sizes, data, batch_size)
+        return as_scores({n: t / (outputs * len(data.x)) for n, t in totals.items()}, model)
+
+
 def record_gradients_(model: nn.Module, totals: Scores) -> None:
     """Add the squares of the gradients that training has just used to the totals, in place.
 
