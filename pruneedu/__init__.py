@@ -33,6 +33,7 @@ from pruneedu.pruning import (
     record_gradients_,
     sensitivity,
     svm_weight,
+    taylor,
     tree_importance,
 )
 from pruneedu.seeds import seed_everything
@@ -76,5 +77,6 @@ __all__ = [
     "sensitivity",
     "sparsity",
     "svm_weight",
+    "taylor",
     "tree_importance",
 ]

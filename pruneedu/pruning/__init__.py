@@ -7,6 +7,7 @@ from pruneedu.pruning.criteria import (
     random,
     record_gradients_,
     sensitivity,
+    taylor,
 )
 from pruneedu.pruning.features import (
     mutual_information_of_inputs,
@@ -36,5 +37,6 @@ __all__ = [
     "record_gradients_",
     "sensitivity",
     "svm_weight",
+    "taylor",
     "tree_importance",
 ]

@@ -9,7 +9,7 @@ from torch import nn
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import gradient, record_gradients_, sensitivity
+from pruneedu.pruning import gradient, record_gradients_, sensitivity, taylor
 from pruneedu.tensors import prunable
 from pruneedu.training import fit
 
@@ -166,3 +166,33 @@ def test_recording_needs_a_gradient_and_the_same_model():
         record_gradients_(mlp(2, 2), {})
     with pytest.raises(ValueError, match="totals are those of another model"):
         record_gradients_(mlp(2, 2), {"fc1.weight": torch.ones(3, 2)})
+
+
+EQUAL_ROWS = ((1.0, 2.0), (1.0, 2.0))
+
+
+def test_taylor_by_hand():
+    # The mean of ∓1/2 · (1, 2) and ±1/2 · (3, 0) is ±(1/2, -1/2); times the weights (1, 2).
+    scores = taylor(two_neurons(EQUAL_ROWS), BY_HAND)
+    assert scores["fc1.weight"].tolist() == [[0.5, 1.0], [0.5, 1.0]]
+
+
+@ON_MODELS
+def test_taylor_is_the_size_of_weight_times_mean_gradient(model_name):
+    model, data = prepare(model_name)
+    gradients = one_by_one(model, data)
+    expected = {n: (w.detach() * gradients[n].mean(0)).abs() for n, w in prunable(model).items()}
+    assert_scores(taylor(model, data), expected)
+
+
+def test_taylor_foresees_the_change_that_a_small_cut_makes():
+    model, data = prepare("small_cnn")
+    score = taylor(model, data)["conv2.weight"]
+    for index in [(0, 0, 1, 1), (2, 1, 0, 2), (3, 2, 2, 0)]:
+        losses = []
+        for share in (1 - 1e-4, 1 + 1e-4):
+            cut = copy.deepcopy(model)
+            cut.conv2.weight.data[index] *= share
+            losses.append(nn.functional.cross_entropy(cut(data.x), data.y).item())
+        change = abs(losses[0] - losses[1]) / 2e-4
+        assert score[index].item() == pytest.approx(change, rel=1e-4, abs=1e-9)

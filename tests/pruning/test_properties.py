@@ -18,6 +18,7 @@ from pruneedu.pruning import (
     prune_iteratively,
     random,
     sensitivity,
+    taylor,
 )
 from pruneedu.pruning.masks import following_norm
 from pruneedu.tensors import (
@@ -79,6 +80,7 @@ CRITERIA = {
     ),
     "gradient": Criterion(gradient, loss_degree=2),
     "sensitivity": Criterion(sensitivity, reads="inputs", weight_degree=0),
+    "taylor": Criterion(taylor, loss_degree=1),
 }
 
 

@@ -5,6 +5,7 @@ from pruneedu.pruning.criteria.gradients import (
     record_gradients_,
     sensitivity,
 )
+from pruneedu.pruning.criteria.taylor import taylor
 from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "random",
     "record_gradients_",
     "sensitivity",
+    "taylor",
 ]
