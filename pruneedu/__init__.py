@@ -34,6 +34,7 @@ from pruneedu.pruning import (
     sensitivity,
     svm_weight,
     taylor,
+    taylor_units,
     tree_importance,
 )
 from pruneedu.seeds import seed_everything
@@ -78,5 +79,6 @@ __all__ = [
     "sparsity",
     "svm_weight",
     "taylor",
+    "taylor_units",
     "tree_importance",
 ]

@@ -8,6 +8,7 @@ from pruneedu.pruning.criteria import (
     record_gradients_,
     sensitivity,
     taylor,
+    taylor_units,
 )
 from pruneedu.pruning.features import (
     mutual_information_of_inputs,
@@ -38,5 +39,6 @@ __all__ = [
     "sensitivity",
     "svm_weight",
     "taylor",
+    "taylor_units",
     "tree_importance",
 ]

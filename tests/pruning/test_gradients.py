@@ -9,7 +9,7 @@ from torch import nn
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import gradient, record_gradients_, sensitivity, taylor
+from pruneedu.pruning import gradient, record_gradients_, sensitivity, taylor, taylor_units
 from pruneedu.tensors import prunable
 from pruneedu.training import fit
 
@@ -196,3 +196,38 @@ def test_taylor_foresees_the_change_that_a_small_cut_makes():
             losses.append(nn.functional.cross_entropy(cut(data.x), data.y).item())
         change = abs(losses[0] - losses[1]) / 2e-4
         assert score[index].item() == pytest.approx(change, rel=1e-4, abs=1e-9)
+
+
+def test_taylor_units_by_hand():
+    # Both outputs are 5 for the first example and 3 for the second; the gradients are ±1/2.
+    scores = taylor_units(two_neurons(EQUAL_ROWS), BY_HAND)
+    assert scores["fc1"].tolist() == [(2.5 + 1.5) / 2] * 2
+
+
+def test_taylor_units_is_the_pull_at_a_gate_on_each_unit():
+    model, data = prepare("small_cnn")
+    gated = {"conv1": "relu1", "conv2": "relu2", "fc": "fc"}
+    positions = {"conv1": 64, "conv2": 16, "fc": 1}
+    expected = {}
+    for name, module in gated.items():
+        gate = torch.ones(len(model.get_submodule(name).weight)).double().requires_grad_()
+        handle = model.get_submodule(module).register_forward_hook(
+            lambda module, inputs, out, gate=gate: out * gate.view(1, -1, *[1] * (out.ndim - 2))
+        )
+        losses = [nn.functional.cross_entropy(model(x[None]), y[None]) for x, y in zip(*data)]  # noqa: B905
+        pulls = torch.stack([torch.autograd.grad(loss, gate)[0] for loss in losses])
+        expected[name] = pulls.abs().mean(0) / positions[name]
+        handle.remove()
+    assert_scores(taylor_units(model, data), expected)
+
+
+def test_positions_of_a_unit_cancel_and_examples_do_not():
+    # A convolution of one weight, and a last layer that reads its two positions with ± signs.
+    model = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 2, bias=False))
+    model[0].weight.data.fill_(1.0)
+    model[2].weight.data.copy_(torch.tensor([[1.0, -1.0], [0.0, 0.0]]))
+    opposite = Split(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), torch.tensor([0, 0]))
+    assert taylor_units(model, opposite)["0"] > 0
+    cancelling = Split(torch.tensor([[[1.0, 1.0]]]), torch.tensor([0]))
+    with pytest.raises(ValueError, match="every score of '0' is 0"):
+        taylor_units(model, cancelling)

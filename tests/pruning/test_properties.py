@@ -19,6 +19,7 @@ from pruneedu.pruning import (
     random,
     sensitivity,
     taylor,
+    taylor_units,
 )
 from pruneedu.pruning.masks import following_norm
 from pruneedu.tensors import (
@@ -81,6 +82,7 @@ CRITERIA = {
     "gradient": Criterion(gradient, loss_degree=2),
     "sensitivity": Criterion(sensitivity, reads="inputs", weight_degree=0),
     "taylor": Criterion(taylor, loss_degree=1),
+    "taylor_units": Criterion(taylor_units, level="unit", loss_degree=1),
 }
 
 

@@ -5,7 +5,10 @@ from pruneedu.pruning.criteria.gradients import (
     record_gradients_,
     sensitivity,
 )
-from pruneedu.pruning.criteria.taylor import taylor
+from pruneedu.pruning.criteria.taylor import (
+    taylor,
+    taylor_units,
+)
 from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
 __all__ = [
@@ -16,4 +19,5 @@ __all__ = [
     "record_gradients_",
     "sensitivity",
     "taylor",
+    "taylor_units",
 ]
