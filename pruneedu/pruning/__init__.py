@@ -2,6 +2,7 @@
 
 from pruneedu.pruning.criteria import (
     batchnorm_scale,
+    fisher,
     gradient,
     magnitude,
     random,
@@ -25,6 +26,7 @@ __all__ = [
     "apply_masks_",
     "batchnorm_scale",
     "cubic",
+    "fisher",
     "gradient",
     "input_masks",
     "iterative",

@@ -1,15 +1,17 @@
 """Criteria by gradients, against numbers by hand, loops over examples, and finite differences."""
 
 import copy
+import math
 from functools import partial
 
 import pytest
 import torch
+import torch_pruning
 from torch import nn
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import gradient, record_gradients_, sensitivity, taylor, taylor_units
+from pruneedu.pruning import fisher, gradient, record_gradients_, sensitivity, taylor, taylor_units
 from pruneedu.tensors import prunable
 from pruneedu.training import fit
 
@@ -231,3 +233,49 @@ def test_positions_of_a_unit_cancel_and_examples_do_not():
     cancelling = Split(torch.tensor([[[1.0, 1.0]]]), torch.tensor([0]))
     with pytest.raises(ValueError, match="every score of '0' is 0"):
         taylor_units(model, cancelling)
+
+
+def test_fisher_by_hand():
+    # The mean squared gradients are 1/2 · (2.5, 1.0); times the squared weights (1, 4).
+    scores = fisher(two_neurons(EQUAL_ROWS), BY_HAND)
+    assert scores["fc1.weight"].tolist() == [[1.25, 2.0], [1.25, 2.0]]
+
+
+@ON_MODELS
+def test_fisher_is_the_mean_over_examples(model_name):
+    model, data = prepare(model_name)
+    gradients = one_by_one(model, data)
+    expected = {n: ((w.detach() * gradients[n]) ** 2).mean(0) for n, w in prunable(model).items()}
+    assert_scores(fisher(model, data), expected)
+
+
+def test_fisher_is_the_diagonal_of_the_hessian_on_labels_drawn_from_the_model():
+    # One example under each label, as often as the model itself says it: then the mean over labels
+    # of the squared gradients is the exact Fisher information, which is the Hessian of this loss.
+    model, x = two_neurons(), torch.tensor([[1.0, 2.0]])
+    model.fc1.weight.data.copy_(torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]]))
+    data = Split(x.repeat(4, 1), torch.tensor([0, 1, 1, 1]))
+
+    def mean_loss(weight):
+        return nn.functional.cross_entropy(data.x @ weight.T, data.y)
+
+    weight = model.fc1.weight.detach()
+    hessian = torch.autograd.functional.hessian(mean_loss, weight).reshape(4, 4).diag().view(2, 2)
+    torch.testing.assert_close(fisher(model, data)["fc1.weight"], weight**2 * hessian)
+
+
+def test_torch_pruning_gives_units_the_same_importance():
+    model = mlp(4, 5, 3)
+    data = Split(torch.randn(1, 4), torch.tensor([2]))
+    # Version 1.6 keeps the squares of the last example only, so there is but one.
+    second_order = torch_pruning.importance.GroupHessianImportance("sum", normalizer=None)
+    first_order = torch_pruning.importance.GroupTaylorImportance("sum", normalizer=None)
+    graph = torch_pruning.DependencyGraph().build_dependency(model, data.x)
+    group = graph.get_pruning_group(model.fc1, torch_pruning.prune_linear_out_channels, range(5))
+    nn.functional.cross_entropy(model(data.x), data.y).backward()
+    second_order.accumulate_grad(model)
+    for criterion, theirs in ((taylor, first_order), (fisher, second_order)):
+        scores = criterion(model, data)
+        # A unit's group: its own weights, and the column that reads it.
+        ours = scores["fc1.weight"].sum(1) + scores["fc2.weight"].sum(0)
+        torch.testing.assert_close(theirs(group), ours)

@@ -12,6 +12,7 @@ from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import (
     apply_masks,
     batchnorm_scale,
+    fisher,
     gradient,
     keep_top,
     magnitude,
@@ -83,6 +84,7 @@ CRITERIA = {
     "sensitivity": Criterion(sensitivity, reads="inputs", weight_degree=0),
     "taylor": Criterion(taylor, loss_degree=1),
     "taylor_units": Criterion(taylor_units, level="unit", loss_degree=1),
+    "fisher": Criterion(fisher, loss_degree=2),
 }
 
 

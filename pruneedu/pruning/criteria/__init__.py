@@ -6,6 +6,7 @@ from pruneedu.pruning.criteria.gradients import (
     sensitivity,
 )
 from pruneedu.pruning.criteria.taylor import (
+    fisher,
     taylor,
     taylor_units,
 )
@@ -13,6 +14,7 @@ from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
 __all__ = [
     "batchnorm_scale",
+    "fisher",
     "gradient",
     "magnitude",
     "random",
