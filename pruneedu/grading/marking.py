@@ -133,7 +133,8 @@ def _grade(
         return status, 0, (said, hint), False
     with _one_at_a_time:
         cases = key(exercise, seed).packed
-    optimizes = "optim" in found.source or any(b'"sgd_steps"' in case for case in cases)
+    trains = any(b'"sgd_steps"' in case for case in cases)
+    optimizes = trains or any(word in found.source for word in ("optim", "fit(", "sgd_steps"))
     job = Job(found.source, exercise.name, cases, _hidden(exercise), optimizes)
     outcome = sandbox.run(job)
     if outcome.ended == "failed to start":

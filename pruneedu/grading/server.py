@@ -52,6 +52,8 @@ def main(control: int, limits: dict, namespaces: bool) -> None:
     if namespaces:
         with isolation.new_root(shown_folders()) as old:
             show_package(old)
+        # torch._dynamo wants a folder to be there; the children write into one of their own.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = isolation.SCRATCH
     importlib.invalidate_caches()
     seed_everything(0)  # what it reads and imports is then there for all children
     _freeze()
@@ -81,9 +83,7 @@ def _serve(control: socket.socket, setting: Setting) -> None:
             if not message:
                 break
             hidden, optimizes = message.decode().split("\n")
-            if int(optimizes) and _OPTIMIZERS not in sys.modules:
-                importlib.import_module(_OPTIMIZERS)
-                _freeze()
+            _prepare(hidden, bool(int(optimizes)))
             children.update(_start(hidden, *map(_socket, descriptors), setting))
         if woken in ready:
             woken.recv(4096)
@@ -97,6 +97,15 @@ def _serve(control: socket.socket, setting: Setting) -> None:
     for pid, child in children.items():
         _kill(pid)
         _close(child, "killed", "the grader went away")
+
+
+def _prepare(hidden: str, optimizes: bool) -> None:
+    """Do once, for all children, what each would do."""
+    with suppress(Exception):  # the child that fails will say why
+        closed_version(hidden)
+    if optimizes and _OPTIMIZERS not in sys.modules:
+        importlib.import_module(_OPTIMIZERS)
+        _freeze()
 
 
 def _wake_when_a_child_ends() -> socket.socket:
@@ -122,8 +131,6 @@ def _start(
     hidden: str, data: socket.socket, status: socket.socket, setting: Setting
 ) -> dict[int, _Child]:
     """Fork a child for the job that comes over `data`; the child itself never returns."""
-    with suppress(Exception):  # done once for all children; one that fails will say why
-        closed_version(hidden)
     scratch = isolation.SCRATCH if setting.enclosure else tempfile.mkdtemp(prefix="pruneedu-")
     child = _Child(status, scratch, time.monotonic())
     with data:

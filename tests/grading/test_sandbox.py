@@ -93,7 +93,7 @@ def test_a_threaded_product_and_an_optimizer_work_after_the_fork(box):
     optimizer.step()
     return bool(model(x).square().mean() < before)
     """
-    outcome = box.run(job(body, torch.randn(400, 300) / 100))
+    outcome = box.run(replace(job(body, torch.randn(400, 300) / 100), optimizes=True))
     assert results(outcome) == [True], outcome
 
 
