@@ -5,7 +5,7 @@ from pruneedu.pruning.criteria.gradients import (
     record_gradients_,
     sensitivity,
 )
-from pruneedu.pruning.criteria.taylor import (
+from pruneedu.pruning.criteria.loss_change import (
     fisher,
     taylor,
     taylor_units,
