@@ -53,6 +53,12 @@ def _check(submissions: Path, out: Path, workers: int, timeout: float, seed: int
             f"the results would go into the submissions ({out}), where they look like a learner's: "
             "choose a folder beside it"
         )
+    for name in results.FOLDERS:
+        if submissions.resolve().is_relative_to((out / name).resolve()):
+            raise ValueError(
+                f"{submissions} lies where {out} keeps its results ({name}): name another folder "
+                "with --out"
+            )
     if workers < 1 or timeout <= 0:
         raise ValueError(f"give at least one worker and some time, not {workers} and {timeout} s")
     if seed is not None and not 0 <= seed < 2**32:

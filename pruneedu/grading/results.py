@@ -10,6 +10,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+FOLDERS = ("submissions", "feedback")  # of a folder of results
+
 # In the order of the better one, for equal points.
 STATUSES: Mapping[str, str] = {
     "passed": "Everything that is checked holds.",

@@ -411,6 +411,15 @@ def test_results_do_not_go_into_the_submissions(folders):
         grade(folders[0], folders[0], isolation="limits")
 
 
+@pytest.mark.parametrize("name", ["submissions", "feedback"])
+def test_submissions_do_not_lie_where_results_go(folders, name):
+    folders[0].rename(folders[0].with_name(name))
+    for inside in (name, f"{name}/ada"):
+        with pytest.raises(ValueError, match=rf"keeps its results \({name}\): name another"):
+            run((folders[0].parent / inside, folders[0].parent))
+    assert run((folders[0].with_name(name), folders[1])) == 0
+
+
 def test_a_damaged_grading_json_is_named(folders):
     run(folders)
     (folders[1] / "grading.json").write_text("{")
