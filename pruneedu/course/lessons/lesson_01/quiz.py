@@ -25,7 +25,7 @@ QUIZ = {
     ),
     "rate": Question(
         "The loss gets the penalty λ · Σ|w|, and plain SGD has the learning rate η. Which strength must "
-        "`proximal_l1_` have after each step, to minimise the same thing?",
+        "the proximal step have after each step of SGD, to minimise the same thing?",
         (
             Choice(
                 "λ: it is the same penalty.",
