@@ -5,17 +5,20 @@ Each command is one function that imports what it needs, so that `pruneedu --hel
 
 import argparse
 import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 LEARNERS_FOLDER = Path("my-lessons")
+_SHIPPED = Path(".pruneedu", "shipped.json")  # `start` leaves it in the learner's folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 not all right, 2 could not be done."""
-    options = _parser().parse_args(arguments)
+    words, jupyter = _without_options_of_jupyter(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(words, argparse.Namespace(jupyter=jupyter))
     try:
         return options.command(options)
     except (OSError, ValueError, RuntimeError) as error:
@@ -29,10 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def start(options: argparse.Namespace) -> int:
     """Copy the lessons to the learner's folder and say what happened to each."""
-    from pruneedu.course import copying
-
-    for lesson, what in copying.start(options.folder).items():
-        print(f"{lesson}: {what}")
+    _copy_lessons(options.folder)
     print(f"Next: pruneedu lab {options.folder}")
     return 0
 
@@ -41,7 +41,10 @@ def lab(options: argparse.Namespace) -> int:
     """Copy the lessons, then open JupyterLab in the learner's folder."""
     from jupyterlab import labapp
 
-    start(options)
+    _copy_lessons(options.folder)
+    # Its terminals then find `pruneedu` where no environment was activated.
+    programs = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join((programs, os.environ.get("PATH", os.defpath)))
     # In this process, not in a child: an interrupt then reaches JupyterLab, which ends its kernels.
     with contextlib.chdir(options.folder):
         labapp.main(options.jupyter)
@@ -97,7 +100,28 @@ def progress(options: argparse.Namespace) -> int:
     return 0
 
 
+def _copy_lessons(folder: Path) -> None:
+    from pruneedu.course import copying
+
+    for lesson, what in copying.start(folder).items():
+        print(f"{lesson}: {what}")
+
+
+def _without_options_of_jupyter(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the words of `lab` at the first option: argparse would take `--port 8890` for its own.
+
+    >>> _without_options_of_jupyter(["lab", "mine", "--port", "8890"])
+    (['lab', 'mine'], ['--port', '8890'])
+    """
+    words = list(words)
+    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+    if words[:1] != ["lab"] or words[first : first + 1] in (["-h"], ["--help"]):
+        return words, []
+    return words[:first], words[first:]
+
+
 def _parser() -> argparse.ArgumentParser:
+    mine = Path() if _SHIPPED.exists() else LEARNERS_FOLDER
     parser = argparse.ArgumentParser(prog="pruneedu", description="A course on small networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -109,15 +133,17 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (start, lab):
         sub = add(command)
-        sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
-    sub.add_argument("jupyter", nargs=argparse.REMAINDER, help="options of JupyterLab")
+        sub.add_argument("folder", nargs="?", type=Path, default=mine)
+    sub.epilog = "After the folder, options of JupyterLab, such as --no-browser or --allow-root."
 
     sub = add(check)
     sub.add_argument("lesson", help="its number, for example 02")
-    sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
+    sub.add_argument("folder", nargs="?", type=Path, default=mine)
 
     sub = add(grade)
-    sub.epilog = "Exit status: 0; 1 when a submission could not be graded whole; 2 when the run failed."
+    sub.epilog = (
+        "Exit status: 0; 1 when a submission could not be graded whole; 2 when the run failed."
+    )
     words = "folder with ada.ipynb or ada/*.ipynb for each learner; other files are ignored"
     sub.add_argument("submissions", type=Path, help=words)
     words = "folder of the results; one for each class. A run that was ended goes on there"
@@ -140,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     add(doctor)
 
     sub = add(progress)
-    sub.add_argument("folder", nargs="?", type=Path, default=LEARNERS_FOLDER)
+    sub.add_argument("folder", nargs="?", type=Path, default=mine)
     return parser
 
 

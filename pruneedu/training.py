@@ -160,8 +160,6 @@ def fit(
                 state |= {"history": history._asdict(), "best": best, "stopped": stopped}
                 save_checkpoint(checkpoint, run, state)
             bar.update()
-        # A bar that ends before its total counts as an error, and would stay on screen in red.
-        bar.total = bar.n
     model.load_state_dict(best or model.state_dict())
     return Fitted(model.eval(), history)
 
@@ -212,11 +210,16 @@ def _check_arguments(model, train, epochs, batch_size, validation, patience) -> 
 
 
 def _bar(epochs: int, progress: bool | None):
-    """Make a progress bar that leaves nothing behind when it ends."""
-    from tqdm.auto import tqdm
+    """Make a progress bar that leaves nothing behind when it ends.
 
+    It is text in notebooks too: a widget would be saved, and be an error where it is opened again.
+    """
+    from tqdm.std import tqdm
+
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
     if progress is None:
-        ipython = sys.modules.get("IPython")
-        in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
         progress = in_notebook or sys.stderr.isatty()
-    return tqdm(total=epochs, desc="fit", unit="epoch", leave=False, disable=not progress)
+    options = {"desc": "fit", "unit": "epoch", "leave": False, "disable": not progress}
+    # In a notebook the standard error has a red background.
+    return tqdm(total=epochs, file=sys.stdout if in_notebook else sys.stderr, **options)

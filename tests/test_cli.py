@@ -1,6 +1,7 @@
 """Each command hands its words on as they are, and says what goes wrong in one sentence."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,14 +47,59 @@ def test_start_goes_to_my_lessons_by_default(tmp_path, monkeypatch):
     assert (tmp_path / "my-lessons").is_dir()
 
 
-def test_lab_copies_then_opens_jupyterlab_there(tmp_path, monkeypatch):
+@pytest.fixture
+def jupyterlab(monkeypatch):
+    """Stand in for JupyterLab; return the words and the folder of each start."""
     from jupyterlab import labapp
 
     calls = []
     monkeypatch.setattr(labapp, "main", lambda words: calls.append((words, Path.cwd())))
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    return calls
+
+
+def test_lab_copies_then_opens_jupyterlab_there(tmp_path, jupyterlab, capsys):
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "8890"]) == 0
-    assert calls == [(["--no-browser", "--port", "8890"], tmp_path)]
+    assert jupyterlab == [(["--no-browser", "--port", "8890"], tmp_path)]
     assert list(tmp_path.glob("*.ipynb"))
+    assert "Next:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--allow-root"], ["--port", "8890", "--no-browser"], []])
+def test_lab_takes_options_of_jupyterlab_without_a_folder(words, tmp_path, monkeypatch, jupyterlab):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["lab", *words]) == 0
+    assert jupyterlab == [(words, tmp_path / "my-lessons")]
+
+
+def test_the_help_of_lab_is_its_own(capsys, jupyterlab):
+    with pytest.raises(SystemExit):
+        cli.main(["lab", "--help"])
+    assert "options of JupyterLab" in capsys.readouterr().out
+    assert jupyterlab == []
+
+
+def test_a_terminal_of_jupyterlab_finds_the_command(tmp_path, jupyterlab, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin")
+    cli.main(["lab", str(tmp_path)])
+    programs = str(Path(sys.executable).parent)
+    assert os.environ["PATH"].split(os.pathsep) == [programs, "/usr/bin"]
+
+
+def test_in_the_learners_folder_no_folder_has_to_be_named(
+    tmp_path, monkeypatch, stand_in, jupyterlab, capsys
+):
+    monkeypatch.delenv("PRUNEEDU_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path(".pruneedu").mkdir()  # of a lesson that was opened elsewhere
+    cli.main(["start"])
+    monkeypatch.chdir("my-lessons")
+    calls = stand_in("pruneedu.course.terminal", "check_lesson", returns=0)
+    for words in (["start"], ["lab"], ["check", "02"], ["progress"]):
+        assert cli.main(words) == 0
+    assert calls == [(("02", Path()), {})]
+    assert jupyterlab == [([], tmp_path / "my-lessons")]
+    assert not Path("my-lessons").exists()
 
 
 def test_check_hands_on_the_lesson_and_the_folder(stand_in):

@@ -269,22 +269,6 @@ def test_the_bar_shows_where_asked_and_is_gone_at_the_end(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_bar_that_stops_early_ends_complete(monkeypatch):
-    # In a notebook, tqdm leaves a red bar behind when it closes before its total.
-    import tqdm.auto
-
-    ends = []
-
-    class Bar(tqdm.auto.tqdm):
-        def close(self):
-            ends.append((self.n, self.total))
-            super().close()
-
-    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
-    fit(make_model(), TRAIN, 5, progress=True, after_epoch=lambda model: True)
-    assert ends[0] == (1, 1)
-
-
 @pytest.mark.gpu
 @needs_gpu
 def test_a_model_on_the_cpu_and_data_on_a_gpu_are_refused():

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 _RECORD = Path(".pruneedu", "shipped.json")
+_LEFT_BY_A_RUN = ("id", "metadata", "outputs", "execution_count")
 
 
 def lessons_folder() -> Path:
@@ -27,9 +28,10 @@ def lessons_folder() -> Path:
 def start(folder: Path | str, source: Path | str | None = None) -> dict[str, str]:
     """Copy the lessons to `folder`; what a learner wrote there is never overwritten.
 
-    A missing lesson is copied, and a lesson that the learner left as it was is brought up to date.
-    Where both the learner and the course changed a lesson, the learner's file stays and the new
-    version is put beside it, as `NN_topic.new.ipynb`. The rules are those of nbgitpuller.
+    A missing lesson is copied. One that the learner left as it was, or only ran, is brought up to
+    date, without the outputs of the run. Where both the learner and the course changed a lesson,
+    the learner's file stays and the new version is put beside it, as `NN_topic.new.ipynb`. The
+    rules are those of nbgitpuller, but only cells count as changes.
 
     Args:
         folder: the learner's folder; it is made if it is missing.
@@ -47,7 +49,7 @@ def start(folder: Path | str, source: Path | str | None = None) -> dict[str, str
     >>> with tempfile.TemporaryDirectory() as scratch:
     ...     lessons = Path(scratch, "lessons")
     ...     lessons.mkdir()
-    ...     _ = Path(lessons, "00_start.ipynb").write_text("{}")
+    ...     _ = Path(lessons, "00_start.ipynb").write_text('{"cells": []}')
     ...     start(Path(scratch, "mine"), lessons), start(Path(scratch, "mine"), lessons)
     ({'00_start.ipynb': 'copied'}, {'00_start.ipynb': 'already there'})
     """
@@ -62,25 +64,49 @@ def start(folder: Path | str, source: Path | str | None = None) -> dict[str, str
     for lesson in sorted(source.glob("*.ipynb")):
         new = lesson.read_bytes()
         happened[lesson.name] = _bring(folder / lesson.name, new, shipped.get(lesson.name))
-        shipped[lesson.name] = _digest(new)
+        shipped[lesson.name] = [_digest(new), _digest(_written(new))]
     _write(folder / _RECORD, json.dumps(shipped, indent=1).encode())
     return happened
 
 
-def _bring(mine: Path, new: bytes, shipped: str | None) -> str:
-    """Bring one lesson to the learner; `shipped` is the digest of what the learner got before."""
+def _bring(mine: Path, new: bytes, shipped: list[str] | None) -> str:
+    """Bring one lesson to the learner.
+
+    Args:
+        mine: the learner's file.
+        new: the course's.
+        shipped: digests of what the learner got before: of the file, and of what is written in it.
+    """
     if not mine.exists():
         _write(mine, new)
         return "copied"
     learners = mine.read_bytes()
-    if learners == new:
-        return "already there"
-    if shipped == _digest(new):
-        return "yours, left as it is"
-    if shipped == _digest(learners):
+    file, written = shipped or (None, None)
+    same = _written(learners) == _written(new)
+    if file == _digest(new):
+        return "already there" if same else "yours, left as it is"
+    if written == _digest(_written(learners)):
         _write(mine, new)
         return "updated"
+    if same:
+        return "already there"
     return f"yours, left as it is; the new version is {_put_beside(mine, new)}"
+
+
+def _written(content: bytes) -> bytes:
+    """What somebody wrote in a notebook: its cells without what a run or a view leaves in them.
+
+    Of a file that is not a notebook, all of it.
+    """
+    try:
+        cells = [
+            {key: value for key, value in cell.items() if key not in _LEFT_BY_A_RUN}
+            | {"source": "".join(cell["source"])}
+            for cell in json.loads(content)["cells"]
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return content
+    return json.dumps(cells, sort_keys=True).encode()
 
 
 def _put_beside(mine: Path, new: bytes) -> str:
@@ -92,13 +118,14 @@ def _put_beside(mine: Path, new: bytes) -> str:
     return beside.name
 
 
-def _read_record(folder: Path) -> dict[str, str]:
+def _read_record(folder: Path) -> dict[str, list[str]]:
     path = folder / _RECORD
     if not path.exists():
         return {}
     try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as damage:
+        record = json.loads(path.read_bytes())
+        return {name: [file, written] for name, (file, written) in record.items()}
+    except (ValueError, TypeError, AttributeError) as damage:
         raise ValueError(f"{path} is damaged: delete it; your notebooks stay") from damage
 
 

@@ -94,16 +94,20 @@ def _outcome(seen: dict) -> str:
 def _describe(exercise: Exercise, case: Case, expected: dict, seen: dict, found: Difference) -> str:
     note = f" ({case.note})" if case.note else ""
     if "error" in seen:
-        error = seen["error"]
-        text = f": {error['message']}" if error["message"] else ""
-        if "error" in expected:
-            return f"Expected {expected['error']['type']}{note}; it raised {error['type']}{text}."
-        if error["type"] == "NotRun":
-            return "It ended before all cases had run."
-        return f"It raised {error['type']}{text}{note}."
+        return _describe_error(expected, seen["error"], note)
     if "error" in expected:
         return f"Expected {expected['error']['type']}{note}; it returned a result instead."
     results = (expected["result"], seen["result"])
     if exercise.explain and alike(*results) and _results_apart(exercise, case, *results):
         return exercise.explain(case, *results)
     return f"At {found.where}: expected {found.expected}, got {found.got}{note}."
+
+
+def _describe_error(expected: dict, error: dict[str, str], note: str) -> str:
+    if error["type"] == "NotRun":
+        return "It ended before all cases had run."
+    raised = f"it raised {error['type']}" + (f": {error['message']}" if error["message"] else "")
+    line = f" Your line: `{error['line']}`" if error["line"] else ""
+    if "error" in expected:
+        return f"Expected {expected['error']['type']}{note}; {raised}.{line}"
+    return f"I{raised[1:]}{note}.{line}"

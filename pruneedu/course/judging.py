@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import torch
+
 from pruneedu.course.comparing import difference
 from pruneedu.course.exercises import Case, Difference, Exercise, Mistake, Property
 from pruneedu.course.explaining import apart, known_mistake, problem
@@ -65,12 +67,16 @@ def key(exercise: Exercise, seed: int) -> Key:
 def check(exercise: Exercise, function: Callable, seed: int = NOTEBOOK_SEED) -> Verdict:
     """Run a function here, on copies of the cases, and judge it: for code that may be trusted.
 
+    PyTorch's random numbers after the check are those that would have come without it.
+
     Args:
         exercise: the record.
         function: the answer.
         seed: of the cases.
     """
-    return judge(exercise, tuple(observe(function, c) for c in key(exercise, seed).packed), seed)
+    with torch.random.fork_rng(devices=[]):
+        observations = tuple(observe(function, case) for case in key(exercise, seed).packed)
+        return judge(exercise, observations, seed)
 
 
 def judge(exercise: Exercise, observations: tuple[bytes, ...], seed: int) -> Verdict:

@@ -3,6 +3,7 @@
 import inspect
 import os
 import textwrap
+import threading
 from collections.abc import Callable
 from itertools import takewhile
 from types import EllipsisType, SimpleNamespace
@@ -10,17 +11,15 @@ from types import EllipsisType, SimpleNamespace
 import torch
 
 from pruneedu.course import judging, progress
-from pruneedu.course.exercises import Exercise, Question, lessons
+from pruneedu.course.errors import CheckFailed, LessonError
+from pruneedu.course.exercises import Exercise, lessons
 from pruneedu.course.feedback import Feedback, feedback
+from pruneedu.course.observing import own_line
+from pruneedu.course.quiz import ask
 from pruneedu.course.showing import show_answer, show_code, show_item
 from pruneedu.course.stubs import helpers, without_docstring
 
-
-class CheckFailed(AssertionError):  # noqa: N818 - it reads as what happened
-    """Raised by a check that an answer does not pass; the feedback has been shown before."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"CheckFailed: {self}"]
+PATIENCE = 20.0  # seconds of a check before it says how to stop it
 
 
 class Lesson:
@@ -34,10 +33,10 @@ class Lesson:
         """Open the lesson with this number, such as "02", and let PyTorch use one CPU thread.
 
         Raises:
-            ValueError: there is no such lesson.
+            LessonError: there is no such lesson.
         """
         if number not in lessons():
-            raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
+            raise LessonError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
         # The networks are so small that threads wait for each other longer than they compute: on a
         # busy machine two threads took 6 to 10 times as long as one.
         torch.set_num_threads(1)
@@ -47,21 +46,22 @@ class Lesson:
     def check(self, function: Callable) -> None:
         """Check an answer on the exercise's cases and say what is right and what is not.
 
-        An untouched exercise is no failure, and neither is the library's own function.
+        An untouched exercise is no failure, and neither is the library's own function. The hint of
+        a failing check is the next one where the code has changed since the last, else the same.
 
         Args:
             function: the learner's, defined with the exercise's name.
 
         Raises:
-            CheckFailed: it does not pass.
-            ValueError: this lesson has no exercise with the function's name.
+            CheckFailed: it does not pass, or was interrupted.
+            LessonError: this lesson has no exercise with the function's name.
         """
         exercise = self._exercise(getattr(function, "__name__", repr(function)))
         if function is exercise.reference:
             said = f"**{exercise.name}**: this is the library's own. Define yours, and check that."
             show_item(Feedback("not attempted", (said,)))
             return
-        verdict = judging.check(exercise, function)
+        verdict = _judge(exercise, function)
         if verdict.status == "not attempted":
             show_item(feedback(verdict, _how_to_go_on(exercise.name)))
         elif verdict.status == "passed":
@@ -69,9 +69,7 @@ class Lesson:
             show_item(feedback(verdict))
             progress.update(exercise.name, passed=True)
         else:
-            failures = progress.load(exercise.name)["failures"] + 1
-            progress.update(exercise.name, failures=failures)
-            show_item(feedback(verdict, progress.next_hint(exercise)))
+            show_item(feedback(verdict, progress.failed(exercise, function)))
             right = f"{verdict.right} of {verdict.cases} cases are right"
             raise CheckFailed(f"{exercise.name}: {right}")
 
@@ -119,14 +117,14 @@ class Lesson:
         """Ask a question; with an answer ("a", "b", …), say why it is right or wrong.
 
         Raises:
-            ValueError: this lesson has no such question, or the question no such answer.
+            LessonError: this lesson has no such question, or the question no such answer.
         """
         if name not in self.record.quiz:
             known = ", ".join(self.record.quiz)
-            raise ValueError(
+            raise LessonError(
                 f"lesson {self.record.number} has no question {name!r}; it has {known}"
             )
-        show_item(Feedback(*_ask(self.record.quiz[name], answer)))
+        show_item(ask(self.record.quiz[name], answer))
 
     def play(self, render: Callable, **controls) -> None:
         """Show the figure `render(**state)` with a control for each argument: `course.widgets`."""
@@ -148,10 +146,28 @@ class Lesson:
             if exercise.name == name:
                 return exercise
         known = ", ".join(f"`{exercise.name}`" for exercise in self.record.exercises)
-        raise ValueError(
+        raise LessonError(
             f"lesson {self.record.number} has no exercise {name!r}: its functions are {known}, "
             "each written with `def` and its own name"
         )
+
+
+def _judge(exercise: Exercise, function: Callable) -> judging.Verdict:
+    """Judge an answer; a loop without end says how to stop it, and counts as a failure then."""
+    words = "Still running. If a loop does not end, press ■ above the notebook to interrupt it."
+    timer = threading.Timer(PATIENCE, show_item, [Feedback("", (words,))])
+    timer.daemon = True
+    timer.start()
+    try:
+        return judging.check(exercise, function)
+    except KeyboardInterrupt as stop:
+        line = own_line(stop, function)
+        where = f" in the line `{line}`" if line else ""
+        said = f"**{exercise.name}** was interrupted{where} before it had answered all cases."
+        show_item(Feedback("failed", (said, progress.failed(exercise, function))))
+        raise CheckFailed(f"{exercise.name}: interrupted") from None
+    finally:
+        timer.cancel()
 
 
 def _how_to_go_on(name: str) -> str:
@@ -166,16 +182,3 @@ def _source(function: Callable) -> str:
         return without_docstring(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError):
         return "# the source of this function is not known"
-
-
-def _ask(question: Question, answer) -> tuple[str, tuple[str, ...]]:
-    letters = dict(zip("abcdefgh", question.choices, strict=False))
-    lines = [f"**{question.text}**", *(f"{key}) {choice.text}" for key, choice in letters.items())]
-    if isinstance(answer, EllipsisType):
-        return "", (*lines, 'Put a letter in place of `...`, such as `"a"`, and run the cell.')
-    if not isinstance(answer, str) or answer not in letters:
-        raise ValueError(f"the answer {answer!r} is none of {', '.join(letters)}")
-    chosen = letters[answer]
-    verdict = "Right" if chosen.right else "Not this one"
-    said = f"**{answer}) {verdict}.** {chosen.reason}"
-    return "passed" if chosen.right else "failed", (*lines, said)

@@ -3,6 +3,8 @@
 The notebook, the tests and the sandbox all come through here, so that they judge the same thing.
 """
 
+import linecache
+import traceback
 from collections.abc import Callable
 
 import torch
@@ -10,7 +12,8 @@ from torch import Tensor, nn
 
 from pruneedu.course.plain import NotPlainError, Tool, pack, unpack
 
-MAX_NAME, MAX_MESSAGE = 80, 500  # characters of an error's type and of its own text
+# Characters of an error's type, of its own text, and of the line that it arose in.
+MAX_NAME, MAX_MESSAGE, MAX_LINE = 80, 500, 120
 
 
 def observe(function: Callable, case: bytes) -> bytes:
@@ -23,9 +26,9 @@ def observe(function: Callable, case: bytes) -> bytes:
         case: `pack({"args": [...], "kwargs": {...}})`.
 
     Returns:
-        A packed dict: "result", or "error" with its type and message; "gradient", where the result
-        is a scalar that training could lower; and "after", the arguments as the call left them, or
-        None where they are no longer plain data.
+        A packed dict: "result", or "error" with its type, message and line; "gradient", where the
+        result is a scalar that training could lower; and "after", the arguments as the call left
+        them, or None where they are no longer plain data.
 
     >>> unpack(observe(abs, pack({"args": [-2], "kwargs": {}})))
     {'result': 2, 'after': {'args': [-2], 'kwargs': {}}}
@@ -41,7 +44,7 @@ def observe(function: Callable, case: bytes) -> bytes:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        seen = {"error": _describe_error(error)}
+        seen = {"error": _describe_error(error, function)}
     try:
         return pack({**seen, "after": _after(sent, live)})
     except Exception:  # whatever the arguments have become
@@ -60,19 +63,32 @@ def read_observation(message: bytes) -> dict:
         return raised("NotPlainError", str(error))
     seen = seen if type(seen) is dict else {}
     after, error = seen.get("after"), seen.get("error")
-    if type(error) is dict and all(type(error.get(k)) is str for k in ("type", "message")):
-        return raised(error["type"], error["message"], after)
+    if type(error) is dict and all(type(error.get(k)) is str for k in ("type", "message", "line")):
+        return raised(error["type"], error["message"], after, error["line"])
     if "result" in seen and "error" not in seen:
         return {"result": seen["result"], "gradient": seen.get("gradient"), "after": after}
     return raised("NotPlainError", "the observation is malformed")
 
 
-def raised(kind: str, message: str = "", after: object = None) -> dict:
+def raised(kind: str, message: str = "", after: object = None, line: str = "") -> dict:
     """Return an observed error, its text cut short and made printable: the learner chose it."""
-    return {
-        "error": {"type": _printable(kind, MAX_NAME), "message": _printable(message, MAX_MESSAGE)},
-        "after": after,
+    error = {
+        "type": _printable(kind, MAX_NAME),
+        "message": _printable(message, MAX_MESSAGE),
+        "line": _printable(line, MAX_LINE),
     }
+    return {"error": error, "after": after}
+
+
+def own_line(error: BaseException, function: Callable) -> str:
+    """Return the text of the line, in the function's own cell, that an error came through last.
+
+    It is empty where no line of that cell had a part in it, or its text is not known.
+    """
+    cell = getattr(getattr(function, "__code__", None), "co_filename", None)
+    steps = traceback.walk_tb(error.__traceback__)
+    lines = [(number, f.f_globals) for f, number in steps if f.f_code.co_filename == cell]
+    return linecache.getline(cell, *lines[-1]).strip() if lines else ""
 
 
 def _gradient(result: object, live: dict) -> dict:
@@ -99,14 +115,15 @@ def _after(sent: dict, live: dict) -> dict:
     return {"args": args, "kwargs": kwargs}
 
 
-def _describe_error(error: BaseException) -> dict[str, str]:
+def _describe_error(error: BaseException, function: Callable) -> dict[str, str]:
     try:
         return {
             "type": _text(type(error).__name__, MAX_NAME),
             "message": _text(str(error), MAX_MESSAGE),
+            "line": _text(own_line(error, function), MAX_LINE),
         }
     except BaseException:  # its own text may raise whatever it likes
-        return {"type": "an error", "message": ""}
+        return {"type": "an error", "message": "", "line": ""}
 
 
 def _text(text: str, most: int) -> str:

@@ -1,8 +1,12 @@
 """`pruneedu check 02`: the checks of a learner's notebook, in the terminal."""
 
+import contextlib
+import linecache
 from pathlib import Path
 
-from pruneedu.course import judging
+import torch
+
+from pruneedu.course import judging, progress
 from pruneedu.course.exercises import Exercise, lessons
 from pruneedu.course.feedback import Feedback, feedback
 from pruneedu.course.notebooks import NotANotebookError, answer, code_cells, statements
@@ -11,7 +15,8 @@ from pruneedu.course.notebooks import NotANotebookError, answer, code_cells, sta
 def check_lesson(number: str, folder: Path) -> int:
     """Check every exercise of a learner's notebook and print the notebook's feedback, hints aside.
 
-    The answers run in this process, as they would in the learner's notebook.
+    The answers run in this process and in the folder, as they would in the learner's notebook, and
+    what passes is remembered there.
 
     Args:
         number: of the lesson, such as "02".
@@ -36,7 +41,9 @@ def check_lesson(number: str, folder: Path) -> int:
     open_ones = {e.name: e for lesson in lessons().values() for e in lesson.exercises}
     print(f"Lesson {record.number}, {record.title}: {path}")
     print("".join(f"  {note}\n" for note in notes), end="")
-    passed = [_check(exercise, body, open_ones) for exercise in record.exercises]
+    torch.set_num_threads(1)  # as `Lesson` does
+    with contextlib.chdir(folder):
+        passed = [_check(exercise, body, open_ones) for exercise in record.exercises]
     return int(not all(passed))
 
 
@@ -56,8 +63,10 @@ def _check(exercise: Exercise, body: list, open_ones: dict) -> bool:
         print(Feedback("not attempted", (said,)))
         return False
     space: dict = {"__name__": "__main__"}
+    place, lines = f"<{exercise.name}>", found.source.splitlines(keepends=True)
+    linecache.cache[place] = (len(found.source), None, lines, place)  # so that errors name lines
     try:
-        exec(compile(found.source, f"<{exercise.name}>", "exec"), space)
+        exec(compile(found.source, place, "exec"), space)
     except (Exception, SystemExit) as error:
         said = f"**{exercise.name}**: what it needs cannot run: {type(error).__name__}: {error}"
         print(Feedback("failed", (said,)))
@@ -65,4 +74,6 @@ def _check(exercise: Exercise, body: list, open_ones: dict) -> bool:
     verdict = judging.check(exercise, space[exercise.name])
     print(feedback(verdict))
     print(f"  {found.note}\n" if found.note else "", end="")
+    if verdict.status == "passed":
+        progress.update(exercise.name, passed=True)
     return verdict.status == "passed"

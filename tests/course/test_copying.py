@@ -1,5 +1,7 @@
 """Whatever a learner and the course do to a lesson, no line that the learner wrote is lost."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,7 +102,63 @@ def test_a_lesson_that_the_course_dropped_stays(course):
     assert (mine / NAME).exists()
 
 
-@pytest.mark.parametrize("record", ["{", "[1, 2]", '"a"'])
+def notebook(*cells: str, tags=(), **ran) -> str:
+    """A notebook with a cell for each source; `ran` is what a run left in each."""
+    made = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {"tags": list(tags)}, "source": cell}
+        | {"execution_count": None, "outputs": []}
+        | ran
+        for i, cell in enumerate(cells)
+    ]
+    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+RAN = {"execution_count": 3, "outputs": [{"output_type": "stream", "text": "4"}]}
+
+
+def test_a_lesson_that_was_only_run_is_brought_up_to_date(course):
+    lessons, mine = course
+    (lessons / NAME).write_text(notebook("a = 1\n", "a"))
+    start(mine, lessons)
+    ran = notebook(["a = ", "1\n"], "a", **RAN)
+    (mine / NAME).write_text(ran)
+    assert start(mine, lessons) == {NAME: "already there"}
+    assert (mine / NAME).read_text() == ran
+    for new in (notebook("a = 2\n", "a"), notebook("a = 2\n", "a", tags=["raises-exception"])):
+        (lessons / NAME).write_text(new)
+        assert start(mine, lessons) == {NAME: "updated"}
+        assert (mine / NAME).read_text() == new
+
+
+@pytest.mark.parametrize(
+    "learners",
+    [
+        notebook("a = 1\n", "a + 1", **RAN),
+        notebook("a = 1\n", "a", "", **RAN),
+        notebook("a = 1\n"),
+        notebook("a", "a = 1\n"),
+        notebook("a = 1\n", "a", cell_type="markdown"),
+        notebook("a = 1\n", "a", attachments={"mine.png": {}}),
+        notebook("a = 1\n", "a")[:-1],
+        "",
+        "[" * 100_000,
+        "\0",
+        '{"cells": {"a": 1}}',
+        '{"cells": [{"source": 3}]}',
+    ],
+)
+def test_whatever_else_was_changed_is_the_learners(course, learners):
+    lessons, mine = course
+    (lessons / NAME).write_text(notebook("a = 1\n", "a"))
+    start(mine, lessons)
+    (mine / NAME).write_text(learners)
+    assert start(mine, lessons) == {NAME: "yours, left as it is"}
+    (lessons / NAME).write_text(notebook("a = 2\n", "a"))
+    assert start(mine, lessons)[NAME].endswith("the new version is 02_magnitude.new.ipynb")
+    assert (mine / NAME).read_text() == learners
+
+
+@pytest.mark.parametrize("record", ["{", "[1, 2]", '"a"', '{"a": "b"}'])
 def test_a_damaged_record_is_named(course, record):
     lessons, mine = course
     start(mine, lessons)
@@ -122,7 +180,7 @@ def test_the_shipped_lessons_are_found():
 
 
 STEPS = st.tuples(
-    st.sampled_from(["start", "solve", "delete", "release", "undo"]),
+    st.sampled_from(["start", "solve", "run", "delete", "release", "undo"]),
     st.sampled_from([NAME, NEW]),
 )
 
@@ -130,11 +188,11 @@ STEPS = st.tuples(
 @settings(max_examples=80, deadline=None)
 @given(story=st.lists(STEPS, min_size=1, max_size=15))
 def test_after_any_story_each_line_of_the_learner_is_in_the_folder(tmp_path_factory, story):
-    """The oracle knows no rule: it keeps what the learner wrote and did not delete."""
+    """The oracle knows no rule: it keeps the cells that the learner wrote and did not delete."""
     root = tmp_path_factory.mktemp("story")
     lessons, mine = root / "lessons", root / "mine"
     lessons.mkdir()
-    (lessons / NAME).write_text("version 0")
+    (lessons / NAME).write_text(notebook("version 0"))
     start(mine, lessons)
     written = {}
     for number, (step, name) in enumerate(story):
@@ -142,11 +200,17 @@ def test_after_any_story_each_line_of_the_learner_is_in_the_folder(tmp_path_fact
         if step == "start":
             start(mine, lessons)
         elif step == "solve" and path.exists():
-            written[name] = path.read_text() + f", line {number}"
-            path.write_text(written[name])
+            written[name] = [*cells(path), f"line {number}"]
+            path.write_text(notebook(*written[name]))
+        elif step == "run" and path.exists():
+            path.write_text(notebook(*cells(path), **RAN))
         elif step == "delete":
             written.pop(name, None)
             path.unlink(missing_ok=True)
         elif step in ("release", "undo"):
-            (lessons / NAME).write_text(f"version {number if step == 'release' else 0}")
-        assert {name: (mine / name).read_text() for name in written} == written
+            (lessons / NAME).write_text(notebook(f"version {number if step == 'release' else 0}"))
+        assert {name: cells(mine / name) for name in written} == written
+
+
+def cells(path) -> list[str]:
+    return [cell["source"] for cell in json.loads(path.read_text())["cells"]]

@@ -52,3 +52,24 @@ def test_a_lesson_by_hand(lesson, tmp_path, monkeypatch):
         for word in words:
             assert word.replace("**", "") in text.replace("**", ""), f"{cell}\n---\n{text}"
     assert shown[-1].count(": passed") == len(lesson.exercises)
+
+
+FIT = """
+import time, torch
+from pruneedu import fit
+from pruneedu.data import Split
+train = Split(x=torch.eye(2).repeat(50, 1), y=torch.tensor([0, 1] * 50))
+fitted = fit(torch.nn.Linear(2, 2), train, epochs=3, after_epoch=lambda model: time.sleep(0.2))
+"""
+
+
+def test_a_bar_of_fit_leaves_text_that_ends_blank_and_no_widget(tmp_path):
+    """A widget would be saved with the notebook, and be an error where it is opened again."""
+    cell = nbformat.v4.new_code_cell(FIT)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    NotebookClient(notebook, timeout=60).execute()
+    assert {(out.output_type, out.name) for out in cell.outputs} == {("stream", "stdout")}
+    bars = "".join(out.text for out in cell.outputs).split("\r")  # each written over the one before
+    assert "1/3" in bars[2]
+    assert bars[-2:] == [" " * max(map(len, bars)), ""]
+    assert "widgets" not in notebook.metadata

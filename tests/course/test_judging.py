@@ -1,6 +1,7 @@
 """Points by the stated weights, none without a right case, and no trust in what is read."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -201,10 +202,14 @@ def test_the_first_difference_is_told_with_the_note_of_its_case():
     )
 
 
+def fails(x, by=None):
+    return x + 1 / 0
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (lambda x, by=None: 1 / 0, "It raised ZeroDivisionError: division by zero."),
+        (fails, "It raised ZeroDivisionError: division by zero. Your line: `return x + 1 / 0`"),
         (lambda x, by=None: 2 * x, "Expected ValueError (x is empty); it returned a result"),
         (lambda x, by=None: {1, 2}, "It raised NotPlainError: the value['result'] is of type set"),
         (lambda x, by=None: (2 * x).tolist(), "At the result: expected a value of type Tensor"),
@@ -327,7 +332,8 @@ FORGED = [
     pack({"error": {"type": 1, "message": "a"}}),
     pack({"error": {"type": "ValueError"}}),
     pack({"result": 1, "error": 2}),
-    pack({"error": {"type": "a" * 9000, "message": "b" * 9000}}),
+    pack({"error": {"type": "a" * 9000, "message": "b" * 9000, "line": "c" * 9000}}),
+    pack({"error": {"type": "ValueError", "message": "a", "line": 3}}),
     pack({"result": {1: [2, {"a": torch.zeros(0)}]}, "after": 3}),
 ]
 
@@ -342,8 +348,23 @@ def test_a_forged_observation_earns_nothing_and_stops_nobody(message):
 
 
 def test_what_an_error_says_is_printable():
-    message = pack({"error": {"type": "\x1b[2J", "message": "\x1b]0;title\x07 a\u202eb"}})
-    assert judge(DOUBLE, (message,) * 4, 0).problem.isprintable()
+    error = {"type": "\x1b[2J", "message": "\x1b]0;title\x07 a\u202eb", "line": "\x1b[1m"}
+    problem = judge(DOUBLE, (pack({"error": error}),) * 4, 0).problem
+    assert problem.isprintable()
+    assert problem.count("\N{REPLACEMENT CHARACTER}") == 5
+
+
+def test_a_check_does_not_change_what_is_drawn_after_it():
+    def draws(x, by=None):
+        torch.manual_seed(5)
+        return x * torch.rand(())
+
+    exercise = replace(DOUBLE, cases=lambda seed: [Case("small", (torch.rand(2),))])  # no key yet
+    torch.manual_seed(1)
+    drawn = torch.rand(3)
+    torch.manual_seed(1)
+    check(exercise, draws)
+    assert torch.equal(torch.rand(3), drawn)
 
 
 def values():

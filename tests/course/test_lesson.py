@@ -1,6 +1,11 @@
 """What a learner meets in a notebook: checks, hints, guesses, the quiz, and what is kept."""
 
+import _thread
 import json
+import re
+import threading
+import time
+import types
 
 import nbformat
 import pytest
@@ -9,8 +14,8 @@ from nbclient import NotebookClient
 
 from pruneedu.course import Lesson, progress
 from pruneedu.course import lesson as module
+from pruneedu.course.errors import CheckFailed, LessonError
 from pruneedu.course.exercises import find, lessons
-from pruneedu.course.lesson import CheckFailed
 from pruneedu.course.stubs import solution, stub
 from pruneedu.plotting import bars
 
@@ -37,15 +42,23 @@ def kept(masks):
 kept.__name__ = "sparsity"
 
 
+def replaced(function, number: int):
+    """The same function with another constant in its code."""
+    code = function.__code__
+    changed = code.replace(co_consts=(*code.co_consts, number))
+    return types.FunctionType(changed, function.__globals__, function.__name__)
+
+
 def test_the_way_from_the_stub_to_the_solution(capsys):
     lesson = Lesson("00")
     lesson.check(define(stub(SPARSITY.reference)))
     said = capsys.readouterr().out
     assert said.startswith("○ sparsity: not attempted yet.\n  Until it passes, `yours.sparsity` is")
     assert lesson.yours.sparsity is SPARSITY.reference
-    for number in (1, 2, 3, 3):
+    wrong = [replaced(kept, number) for number in range(4)]
+    for number, answer in zip((1, 2, 3, 3), wrong, strict=True):
         with pytest.raises(CheckFailed, match=r"^sparsity: 0 of 7 cases are right$"):
-            lesson.check(kept)
+            lesson.check(answer)
         said = capsys.readouterr().out
         assert said.startswith("✗ sparsity is right on 0 of 7 cases: 0 of 6 points.")
         assert "This is the fraction that stays." in said
@@ -55,6 +68,56 @@ def test_the_way_from_the_stub_to_the_solution(capsys):
     lesson.check(answer)
     assert "sparsity passes: 7 of 7 cases, 6 of 6 points." in capsys.readouterr().out
     assert lesson.yours.sparsity is answer
+
+
+def test_the_same_code_gets_the_same_hint_and_changed_code_the_next(capsys):
+    def hint_for(function, lesson) -> str:
+        with pytest.raises(CheckFailed):
+            lesson.check(function)
+        return capsys.readouterr().out.split("Hint ")[1][0]
+
+    first = define("def sparsity(masks):\n    return 0.5")
+    moved = define("\n# a comment\ndef sparsity(masks):\n\n    return (0.5)")
+    other = define("def sparsity(masks):\n    return [0.25 for _ in masks]")
+    inner = define("def sparsity(masks):\n    return [0.75 for _ in masks]")
+    answers = (first, first, moved, other, inner, first)
+    assert [hint_for(each, Lesson("00")) for each in answers] == list("111233")
+    assert progress.load("sparsity")["failures"] == 6
+
+
+def test_a_hint_that_was_asked_for_is_repeated_too(capsys):
+    lesson = Lesson("00")
+    for _ in range(2):
+        with pytest.raises(CheckFailed):
+            lesson.check(kept)
+        lesson.hint("sparsity")
+    assert [part[0] for part in capsys.readouterr().out.split("Hint ")[1:]] == list("1223")
+
+
+def test_a_check_that_lasts_says_how_to_stop_it_and_stopped_it_has_failed(capsys, monkeypatch):
+    def sparsity(masks):
+        while True:
+            pass
+
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    with pytest.raises(CheckFailed, match=r"^sparsity: interrupted$"):
+        Lesson("00").check(sparsity)
+    waiting, stopped, hint = capsys.readouterr().out.splitlines()
+    assert waiting == (
+        "· Still running. If a loop does not end, press ■ above the notebook to interrupt it."
+    )
+    where = "interrupted in the line `(while True:|pass)` before it had answered all cases"
+    assert re.fullmatch(rf"✗ sparsity was {where}\.", stopped)
+    assert hint.startswith("  Hint 1 of 3: ")
+    assert progress.load("sparsity")["failures"] == 1
+
+
+def test_a_check_that_is_quick_does_not_speak_of_waiting(capsys, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    Lesson("00").check(define(solution(SPARSITY.reference)))
+    time.sleep(0.3)
+    assert "Still running" not in capsys.readouterr().out
 
 
 def test_a_later_mistake_takes_nothing_away():
@@ -181,7 +244,7 @@ def test_each_choice_of_the_quiz_has_its_say(number, capsys):
 
 @pytest.mark.parametrize("answer", ["z", "A", 1, None, ["a"]])
 def test_an_answer_that_is_no_choice_is_told_so(answer):
-    with pytest.raises(ValueError, match="is none of a, b, c"):
+    with pytest.raises(LessonError, match='is none of "a", "b", "c"'):
         Lesson("00").quiz("sets", answer)
 
 
@@ -211,9 +274,9 @@ def test_progress_survives_a_restart_and_is_shown(capsys, home):
         "   sparsity: passed, hints used: 1",
         "   accuracy: open",
     ]
-    assert json.loads((home / "progress.json").read_text()) == {
-        "sparsity": {"passed": True, "failures": 1, "hints": 1}
-    }
+    ((name, record),) = json.loads((home / "progress.json").read_text()).items()
+    assert re.fullmatch("[0-9a-f]{16}", record.pop("code"))
+    assert (name, record) == ("sparsity", {"passed": True, "failures": 1, "hints": 1})
     assert [path.name for path in home.iterdir()] == ["progress.json"]
 
 
@@ -249,15 +312,17 @@ def test_in_a_kernel_feedback_is_rich_and_a_failure_is_short():
         "def sparsity(masks):\n    return 0.5",
         "lesson.check(sparsity)",
         "lesson.check(lesson.yours.sparsity)",
+        'lesson.quiz("sets", answer="z")',
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, allow_errors=True, timeout=60).execute()
-    (shown, failure), (own,) = (cell.outputs for cell in notebook.cells[2:])
+    (shown, failure), (own,), (quiz,) = (cell.outputs for cell in notebook.cells[2:])
     assert shown.data["text/html"].startswith("<div role='status'")
     assert shown.data["text/plain"].startswith("✗ sparsity is right on 0 of 7 cases")
     assert "Hint 1 of 3" in shown.data["text/plain"]
     assert failure.traceback == ["CheckFailed: sparsity: 0 of 7 cases are right"]
     assert "this is the library's own" in own.data["text/plain"]
+    assert quiz.traceback == ['LessonError: the answer \'z\' is none of "a", "b", "c"']
 
 
 def test_a_lesson_computes_with_one_thread():

@@ -1,11 +1,12 @@
 """Whatever a function does, an observation comes back; a penalty's holds its gradient."""
 
+import linecache
 import sys
 
 import pytest
 import torch
 
-from pruneedu.course.observing import MAX_MESSAGE, observe, read_observation
+from pruneedu.course.observing import MAX_LINE, MAX_MESSAGE, observe, read_observation
 from pruneedu.course.plain import ModelState, Tool, pack, unpack
 from pruneedu.models import mlp
 
@@ -145,7 +146,6 @@ class SubclassError(Exception):
         (ValueError("no"), "ValueError", "no"),
         (SystemExit(3), "SystemExit", "3"),
         (GeneratorExit(), "GeneratorExit", ""),
-        (SilentError(), "an error", ""),
         (LongError(), "LongError", "x" * MAX_MESSAGE),
         (SurrogateError(), "SurrogateError", "?"),
         (SubclassError(), "SubclassError", "text"),
@@ -158,8 +158,34 @@ def test_an_error_is_seen_with_its_type_and_its_words(error, name, message):
         raise error
 
     found = seen(fails, [])
-    assert found["error"] == {"type": name, "message": message}
+    assert found["error"] == {"type": name, "message": message, "line": "raise error"}
     assert found["after"] == {"args": [[1]], "kwargs": {}}
+
+
+def test_an_error_that_cannot_be_described_is_still_an_error():
+    def fails():
+        raise SilentError
+
+    assert seen(fails)["error"] == {"type": "an error", "message": "", "line": ""}
+
+
+def test_of_an_error_the_line_of_the_answer_is_seen_not_that_of_the_library():
+    def calls_the_library(x):
+        y = x + 1
+        return torch.cat([x, y])
+
+    error = seen(calls_the_library, 3)["error"]
+    assert error["line"] == "return torch.cat([x, y])"
+    assert seen(torch.cat, 3)["error"]["line"] == ""
+    assert seen(lambda: 1, 2)["error"]["line"] == ""
+
+
+def test_a_long_line_is_cut():
+    space = {}
+    source = "def f(): return " + " + ".join("1" * 99) + " + x\n"
+    linecache.cache["<long>"] = (len(source), None, [source], "<long>")
+    exec(compile(source, "<long>", "exec"), space)
+    assert seen(space["f"])["error"]["line"] == source[:MAX_LINE]
 
 
 def test_an_interrupt_passes():

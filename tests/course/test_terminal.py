@@ -1,10 +1,12 @@
 """`pruneedu check`: the notebook's feedback for each exercise, whatever else the notebook holds."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from pruneedu import cli
+from pruneedu.course import progress
 from pruneedu.course.exercises import lessons
 from pruneedu.course.stubs import solution, stub
 from pruneedu.course.terminal import check_lesson
@@ -12,6 +14,12 @@ from pruneedu.course.terminal import check_lesson
 RECORD = lessons()["00"]
 SPARSITY, ACCURACY = (exercise.reference for exercise in RECORD.exercises)
 NAME = "00_start_here.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A record of progress that is nobody's."""
+    monkeypatch.setenv("PRUNEEDU_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -81,10 +89,19 @@ def test_yours_is_there_in_a_terminal_too(check):
     assert "TypeError" in said[2]
 
 
-def test_a_check_leaves_the_progress_alone(check, tmp_path, monkeypatch):
-    monkeypatch.setenv("PRUNEEDU_HOME", str(tmp_path / "home"))
-    check(solution(SPARSITY))
-    assert not (tmp_path / "home").exists()
+def test_an_error_names_the_line_of_the_answer(check):
+    answer = "HALF = None\ndef sparsity(masks):  # mine\n    # a comment\n    return HALF + 1"
+    _, said = check(answer, solution(ACCURACY))
+    assert said[2].endswith("'NoneType' and 'int'. Your line: `return HALF + 1`")
+
+
+def test_what_passes_is_remembered_in_the_learners_folder(check, tmp_path, monkeypatch):
+    monkeypatch.delenv("PRUNEEDU_HOME", raising=False)
+    check(solution(SPARSITY), "def accuracy(): return 1")
+    assert Path.cwd() != tmp_path
+    monkeypatch.chdir(tmp_path)
+    assert progress.load("sparsity")["passed"]
+    assert progress.load("accuracy") == progress.load("magnitude")
 
 
 @pytest.mark.parametrize(
