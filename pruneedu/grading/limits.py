@@ -51,11 +51,12 @@ def set_limits(limits: Limits, mapped: int | None) -> None:
         "RLIMIT_FSIZE": limits.scratch,
         "RLIMIT_CORE": 0,
         "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_SIGPENDING": 16,  # also timers, whose firing costs whoever runs just then
     }
     if mapped is not None:
         bounds["RLIMIT_AS"] = mapped + limits.memory
     for name, bound in bounds.items():
-        kind = getattr(resource, name, None)  # RLIMIT_MSGQUEUE is Linux's own
+        kind = getattr(resource, name, None)  # some are Linux's own
         if kind is not None:
             hard = resource.getrlimit(kind)[1]
             bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)

@@ -212,6 +212,17 @@ def test_too_much_is_refused(box, body, error):
     assert ends(box, body) == ("finished", [error])
 
 
+def test_timers_are_counted(box):
+    body = """
+    import ctypes
+    create, timer, made = ctypes.CDLL(None).timer_create, ctypes.c_void_p(), 0
+    while made < 1000 and create(0, None, ctypes.byref(timer)) == 0:
+        made += 1
+    return made
+    """
+    assert 0 < value(box, body) <= 16
+
+
 def test_processes_are_counted_and_none_stays(box):
     body = """
     started = 0
