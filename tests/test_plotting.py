@@ -7,7 +7,17 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from pruneedu.plotting import bars, curves, histograms, images, mask_map, sensitivity, show
+from pruneedu.plotting import (
+    bars,
+    curves,
+    histograms,
+    images,
+    mask_beside_curves,
+    mask_map,
+    scatter,
+    sensitivity,
+    show,
+)
 from pruneedu.plotting.notebook import html, png
 from pruneedu.plotting.style import COLOURS
 
@@ -28,6 +38,12 @@ FIGURES = {
     "bars": lambda: bars({"dense": 0.97, "sparse": [0.94, 0.96]}, "accuracy", percent=True),
     "histograms": lambda: histograms({"fc1": torch.randn(50), "fc2": torch.zeros(9)}),
     "mask_map": lambda: mask_map({"fc1.weight": MASK}, pixels=(2, 3)),
+    "mask_beside_curves": lambda: mask_beside_curves(
+        {"fc1.weight": MASK}, {"a": (X, TWO_SEEDS)}, 0.5, "accuracy"
+    ),
+    "scatter": lambda: scatter(
+        torch.rand(9) + 1, torch.rand(9) + 1, torch.rand(9) + 1, ("size", "pull", "harm")
+    ),
     "images": lambda: images(torch.rand(8, 1, 8, 8), range(8), "Eight digits"),
 }
 
@@ -293,3 +309,32 @@ def test_in_a_notebook_nbconvert_keeps_the_alternative_text(tmp_path, monkeypatc
     page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     assert re.findall(r'alt="([^"]*)"', page) == ["Bar chart of bytes. dense: 3."]
     assert published[0]["text/plain"] == "Figure: Bar chart of bytes. dense: 3."
+
+
+# Explorer and scatter
+
+
+def test_the_sparsity_of_the_mask_is_marked_on_the_curves():
+    figure = mask_beside_curves({"fc1.weight": MASK}, {"a": (X, TWO_SEEDS)}, 0.5, "accuracy")
+    _, right = figure.axes
+    assert set(right.lines[-1].get_xdata()) == {0.5}
+    assert "12.5 % of 4 × 6" in figure.alt
+    assert "Line plot of accuracy against sparsity" in figure.alt
+    with pytest.raises(ValueError, match="there are 0 masks; expected one"):
+        mask_beside_curves({}, {"a": (X, X)}, 0.5, "accuracy")
+
+
+def test_scatter_draws_each_point_and_says_the_corners():
+    x, y = torch.tensor([1.0, 1.0, 2.0, 9.0, 9.0]), torch.tensor([9.0, 9.0, 2.0, 1.0, 1.0])
+    harm = torch.tensor([1.0, 3.0, 5.0, 7.0, 9.0])
+    figure = scatter(x, y, harm, ("size", "pull", "harm"))
+    points = figure.axes[0].collections[0].get_offsets()
+    assert np.allclose(points, torch.stack([x, y], 1))
+    assert figure.alt.endswith("Median of harm: low size, high pull 2; high size, low pull 8.")
+
+
+def test_scatter_refuses_what_has_no_logarithm_or_no_partner():
+    with pytest.raises(ValueError, match="pull holds 0, which has no place"):
+        scatter([1.0], [0.0], [1.0], ("size", "pull", "harm"))
+    with pytest.raises(ValueError, match="size has 2 points and harm has 1"):
+        scatter([1.0, 2.0], [1.0, 2.0], [1.0], ("size", "pull", "harm"))

@@ -84,11 +84,11 @@ def mask_map(
     """
     if not 1 <= len(masks) <= 3:
         raise ValueError(f"there are {len(masks)} masks; expected 1 to 3: pass the layers to show")
-    kept = {name: _matrix(name, mask) for name, mask in masks.items()}
+    kept = {name: matrix(name, mask) for name, mask in masks.items()}
     columns = len(kept) + (pixels is not None)
     figure, panels = blank(columns, width=0.8 + 3.2 * columns, height=3.4)
     sentences = [
-        _draw_matrix(panel, name, mask)
+        draw_matrix(panel, name, mask)
         for panel, (name, mask) in zip(panels, kept.items(), strict=False)
     ]
     if pixels is not None:
@@ -110,13 +110,15 @@ def _sentence(label: str, values: np.ndarray) -> str:
     )
 
 
-def _matrix(name: str, mask: Tensor) -> np.ndarray:
+def matrix(name: str, mask: Tensor) -> np.ndarray:
+    """Return what a mask or a weight keeps as [out, in · …], or raise and name it."""
     if mask.ndim < 2 or mask.numel() == 0:
         raise ValueError(f"{name} has shape {list(mask.shape)}; expected [out, in, …], not empty")
     return (mask.detach() != 0).flatten(1).cpu().numpy()
 
 
-def _draw_matrix(panel: Axes, name: str, mask: np.ndarray) -> str:
+def draw_matrix(panel: Axes, name: str, mask: np.ndarray) -> str:
+    """Draw a mask [rows, columns] on one panel and return the text alternative."""
     rows, columns = mask.shape
     where = {"extent": (0, columns, rows, 0), "aspect": "auto", "interpolation": "nearest"}
     drawn = panel.imshow(_shares(mask), cmap="Greys", norm=_none_to(1), **where)
