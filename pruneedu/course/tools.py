@@ -42,14 +42,31 @@ def signed(model: nn.Module) -> Scores:
     return {name: weight.detach().clone() for name, weight in prunable(model).items()}
 
 
+def largest_gaps(x: Tensor, y: Tensor, *, count: int) -> list[int]:
+    """Return the numbers of the inputs whose means in class 0 and class 1 differ most, in order."""
+    gaps = (x[y == 1].mean(0) - x[y == 0].mean(0)).abs()
+    return sorted(gaps.argsort(descending=True, stable=True)[:count].tolist())
+
+
+def nearest_mean(x_train: Tensor, y_train: Tensor, x: Tensor) -> Tensor:
+    """Return the class whose mean is nearest to each row of x."""
+    classes = y_train.unique()
+    means = torch.stack([x_train[y_train == c].mean(0) for c in classes])
+    return classes[torch.cdist(x, means).argmin(1)]
+
+
 TOOLS = {
     "accuracy": accuracy,
+    "amax": torch.amax,
     "cross_entropy": F.cross_entropy,
+    "largest_gaps": largest_gaps,
     "macro_f1": macro_f1,
     "magnitude": magnitude,
+    "nearest_mean": nearest_mean,
     "random": random,
     "signed": signed,
     "sgd_steps": sgd_steps,
+    "vector_norm": torch.linalg.vector_norm,
 }
 
 
