@@ -8,6 +8,7 @@ from pruneedu.pruning.criteria import (
     random,
     record_gradients_,
     sensitivity,
+    snip,
     taylor,
     taylor_units,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "random",
     "record_gradients_",
     "sensitivity",
+    "snip",
     "svm_weight",
     "taylor",
     "taylor_units",

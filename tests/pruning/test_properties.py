@@ -19,6 +19,7 @@ from pruneedu.pruning import (
     prune_iteratively,
     random,
     sensitivity,
+    snip,
     taylor,
     taylor_units,
 )
@@ -85,6 +86,7 @@ CRITERIA = {
     "taylor": Criterion(taylor, loss_degree=1),
     "taylor_units": Criterion(taylor_units, level="unit", loss_degree=1),
     "fisher": Criterion(fisher, loss_degree=2),
+    "snip": Criterion(snip, loss_degree=0),
 }
 
 

@@ -1,5 +1,6 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
+from pruneedu.pruning.criteria.before_training import snip
 from pruneedu.pruning.criteria.gradients import (
     gradient,
     record_gradients_,
@@ -20,6 +21,7 @@ __all__ = [
     "random",
     "record_gradients_",
     "sensitivity",
+    "snip",
     "taylor",
     "taylor_units",
 ]

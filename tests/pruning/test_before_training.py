@@ -1,0 +1,75 @@
+"""Criteria before training, against numbers by hand, masks with a gradient, and sums over paths."""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from pruneedu.data import Split
+from pruneedu.models import mlp, mnist1d_cnn, small_cnn
+from pruneedu.pruning import snip, taylor
+from pruneedu.tensors import prunable
+
+MODELS = {
+    "mlp": (lambda: mlp(6, 5, 3), (9, 6)),
+    "small_cnn": (lambda: small_cnn((3, 4), classes=3), (9, 1, 8, 8)),
+    "mnist1d_cnn": (lambda: mnist1d_cnn(channels=3, classes=3), (9, 40)),
+}
+ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
+
+# Both examples reach two outputs that are equal, so each logit's gradient is ±1/2.
+BY_HAND = Split(torch.tensor([[1.0, 2.0], [3.0, 0.0]]), torch.tensor([0, 1]))
+
+
+def two_neurons():
+    model = mlp(2, 2)
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[1.0, 2.0], [1.0, 2.0]]))
+        model.fc1.bias.zero_()
+    return model
+
+
+def without_biases(model):
+    """Set the biases to 0, as the theorems on synaptic flow ask: they start paths of their own."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+    return model
+
+
+def prepare(name):
+    torch.manual_seed(0)
+    make, shape = MODELS[name]
+    return make().double().eval(), Split(torch.randn(shape).double(), torch.arange(9) % 3)
+
+
+def assert_scores(found, expected):
+    assert list(found) == list(expected)
+    for name, score in expected.items():
+        torch.testing.assert_close(found[name], score)
+
+
+def test_snip_by_hand():
+    # |w · ∂L/∂w| is (0.5, 1.0) for both neurons: 3 in all.
+    scores = snip(two_neurons(), BY_HAND)
+    torch.testing.assert_close(scores["fc1.weight"], torch.tensor([[0.5, 1.0], [0.5, 1.0]]) / 3)
+
+
+@ON_MODELS
+def test_snip_is_the_pull_at_a_mask_on_each_connection(model_name):
+    model, data = prepare(model_name)
+    weights = {name: weight.detach() for name, weight in prunable(model).items()}
+    masks = {name: torch.ones_like(weight).requires_grad_() for name, weight in weights.items()}
+    masked = {name: weights[name] * mask for name, mask in masks.items()}
+    loss = nn.functional.cross_entropy(functional_call(model, masked, (data.x,)), data.y)
+    pulls = [pull.abs() for pull in torch.autograd.grad(loss, list(masks.values()))]
+    total = sum(pull.sum() for pull in pulls)
+    assert_scores(snip(model, data), {n: p / total for n, p in zip(masks, pulls, strict=True)})
+
+
+def test_snip_ranks_as_taylor_and_sums_to_one():
+    model, data = prepare("small_cnn")
+    shares, sizes = snip(model, data), taylor(model, data)
+    assert sum(score.sum().item() for score in shares.values()) == pytest.approx(1)
+    for name, share in shares.items():
+        assert torch.equal(share.flatten().argsort(), sizes[name].flatten().argsort())
