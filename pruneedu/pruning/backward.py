@@ -112,13 +112,49 @@ def mean_gradients(model: nn.Module, data: Split, loss: Loss, batch_size: int) -
     >>> mean_gradients(mlp(2, 3), data, nn.functional.cross_entropy, 2)["fc1.weight"].shape
     torch.Size([3, 2])
     """
+    return _mean(grad, model, data, loss, batch_size)
 
-    def gradients(batch):
+
+def hessian_product(
+    model: nn.Module, data: Split, loss: Loss, vector: dict[str, Tensor], batch_size: int
+) -> dict[str, Tensor]:
+    """Return the product of the mean loss's Hessian and a vector over the prunable weights.
+
+    H v = ∂/∂w ⟨g, v⟩, g the gradient of the mean loss; H itself is never formed.
+
+    Args:
+        model, data, loss, batch_size: as in `mean_gradients`.
+        vector: v, with the names and shapes of the weights.
+
+    Returns:
+        H v, with the names and shapes of the weights, in float64.
+
+    >>> layer, data = nn.Linear(2, 1), Split(torch.tensor([[1.0, 2.0]]), None)
+    >>> square = lambda outputs, y: outputs.square().mean()
+    >>> hessian_product(layer, data, square, {"weight": torch.tensor([[1.0, 0.0]])}, 1)
+    {'weight': tensor([[2., 4.]], dtype=torch.float64)}
+    """
+    vector = {name: vector[name].to(weight) for name, weight in prunable(model).items()}
+
+    def derivative(function):
+        def slope_along_vector(weights):
+            return sum((g * vector[name]).sum() for name, g in grad(function)(weights).items())
+
+        return grad(slope_along_vector)
+
+    return _mean(derivative, model, data, loss, batch_size)
+
+
+def _mean(derivative: Callable, model, data, loss, batch_size) -> dict[str, Tensor]:
+    """Return the mean over all examples of a derivative of their loss as a function of weights."""
+    weights = {name: weight.detach() for name, weight in prunable(model).items()}
+
+    def total(batch):
         def total_loss(weights):
-            logits = functional_call(model, weights, (batch.x,))
-            return loss(logits, batch.y) * len(batch.x)
+            return loss(functional_call(model, weights, (batch.x,)), batch.y) * len(batch.x)
 
-        return grad(total_loss)({name: w.detach() for name, w in prunable(model).items()})
+        return derivative(total_loss)(weights)
 
-    totals = summed(gradients, data, batch_size)
-    return {name: total / len(data.x) for name, total in totals.items()}
+    with torch.no_grad():
+        totals = summed(total, data, batch_size)
+    return {name: t / len(data.x) for name, t in totals.items()}

@@ -1,5 +1,7 @@
 """Criteria before training, against numbers by hand, masks with a gradient, and sums over paths."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from torch.func import functional_call
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import snip, taylor
+from pruneedu.pruning import grasp, snip, taylor
 from pruneedu.tensors import prunable
 
 MODELS = {
@@ -73,3 +75,41 @@ def test_snip_ranks_as_taylor_and_sums_to_one():
     assert sum(score.sum().item() for score in shares.values()) == pytest.approx(1)
     for name, share in shares.items():
         assert torch.equal(share.flatten().argsort(), sizes[name].flatten().argsort())
+
+
+def test_grasp_by_hand():
+    # The rows of g are ±(1/2, -1/2). A step along g moves the logits by ±a, a = x · (1/2, -1/2),
+    # that is -1/2 and 3/2, and so their gradients by ±a/2. Each example then gives ±a/2 · x to H g,
+    # and their mean is ±(1, -1/4).
+    scores = grasp(two_neurons(), BY_HAND)["fc1.weight"]
+    torch.testing.assert_close(scores, torch.tensor([[1.0, -0.5], [-1.0, 0.5]]))
+
+
+@ON_MODELS
+def test_grasp_foresees_how_a_small_cut_changes_the_gradient(model_name):
+    model, data = prepare(model_name)
+    scores = grasp(model, data)
+    flow = {}
+    for name, weight in prunable(model).items():
+        index = (len(weight) // 2, *[0] * (weight.ndim - 1))
+        for share in (1 - 1e-4, 1 + 1e-4):
+            cut = copy.deepcopy(model)
+            cut.get_parameter(name).data[index] *= share
+            nn.functional.cross_entropy(cut(data.x), data.y).backward()
+            flow[share] = sum((w.grad**2).sum().item() for w in prunable(cut).values())
+        lost = (flow[1 + 1e-4] - flow[1 - 1e-4]) / 2e-4
+        assert 2 * scores[name][index].item() == pytest.approx(lost, rel=1e-4, abs=1e-9), name
+
+
+def test_grasp_is_the_weights_times_the_hessian_times_the_gradient():
+    model, data = prepare("mlp")
+    names, weights = list(prunable(model)), tuple(w.detach() for w in prunable(model).values())
+
+    def loss(*weights):
+        named = dict(zip(names, weights, strict=True))
+        return nn.functional.cross_entropy(functional_call(model, named, (data.x,)), data.y)
+
+    gradient = torch.autograd.functional.jacobian(loss, weights)
+    _, products = torch.autograd.functional.hvp(loss, weights, gradient)
+    expected = [w * product for w, product in zip(weights, products, strict=True)]
+    assert_scores(grasp(model, data), dict(zip(names, expected, strict=True)))

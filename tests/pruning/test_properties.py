@@ -14,6 +14,7 @@ from pruneedu.pruning import (
     batchnorm_scale,
     fisher,
     gradient,
+    grasp,
     keep_top,
     magnitude,
     prune_iteratively,
@@ -87,6 +88,7 @@ CRITERIA = {
     "taylor_units": Criterion(taylor_units, level="unit", loss_degree=1),
     "fisher": Criterion(fisher, loss_degree=2),
     "snip": Criterion(snip, loss_degree=0),
+    "grasp": Criterion(grasp, loss_degree=2),
 }
 
 

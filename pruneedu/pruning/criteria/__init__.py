@@ -1,6 +1,9 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
-from pruneedu.pruning.criteria.before_training import snip
+from pruneedu.pruning.criteria.before_training import (
+    grasp,
+    snip,
+)
 from pruneedu.pruning.criteria.gradients import (
     gradient,
     record_gradients_,
@@ -17,6 +20,7 @@ __all__ = [
     "batchnorm_scale",
     "fisher",
     "gradient",
+    "grasp",
     "magnitude",
     "random",
     "record_gradients_",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from pruneedu.data import Split
-from pruneedu.pruning.backward import Loss
+from pruneedu.pruning.backward import Loss, hessian_product, mean_gradients
 from pruneedu.pruning.criteria.loss_change import taylor
-from pruneedu.tensors import Scores
+from pruneedu.pruning.passes import as_scores, scoring
+from pruneedu.tensors import Scores, prunable
 
 
 def snip(
@@ -39,3 +40,47 @@ def snip(
     scores = taylor(model, data, loss, batch_size)
     total = sum(score.sum() for score in scores.values())
     return {name: score / total for name, score in scores.items()}
+
+
+def grasp(
+    model: nn.Module,
+    data: Split,
+    loss: Loss = nn.functional.cross_entropy,
+    batch_size: int = 128,
+) -> Scores:
+    """Score each connection by the gradient flow that would be lost without it.
+
+    score = w · (H g), g = ∂L/∂w and H the Hessian of the mean loss L
+
+    Without w, the squared norm ‖g‖² changes by -2 w · (H g), to first order. A high score says that
+    the gradient, and with it the speed of learning, would shrink: keep. A negative one says that
+    it would grow. The paper scores with the other sign, and removes the highest.
+
+    Args:
+        model: the network to score; it is not changed.
+        data: x [N, …] and y [N]; it is read twice, for g and for H g, so that g is that of all
+            examples whatever the batch size.
+        loss: a function of logits [B, classes] and y [B], the mean over its rows.
+        batch_size: examples at a time.
+
+    Returns:
+        Weight-level scores, of either sign.
+
+    Raises:
+        ValueError: no examples or no labels, NaN or infinity, or a layer without any gradient.
+
+    Source: Wang et al., "Picking winning tickets before training by preserving gradient flow",
+    2020.
+
+    >>> from pruneedu.models import mlp
+    >>> model = mlp(2, 2)
+    >>> _ = nn.init.zeros_(model.fc1.bias)
+    >>> _ = model.fc1.weight.data.copy_(torch.tensor([[2.0, 1.0], [2.0, 1.0]]))
+    >>> grasp(model, Split(torch.tensor([[1.0, 1.0]]), torch.tensor([0])))
+    {'fc1.weight': tensor([[-1.0000, -0.5000],
+            [ 1.0000,  0.5000]])}
+    """
+    with scoring(model, data):
+        gradients = mean_gradients(model, data, loss, batch_size)
+        flows = hessian_product(model, data, loss, gradients, batch_size)
+        return as_scores({name: w * flows[name] for name, w in prunable(model).items()}, model)
