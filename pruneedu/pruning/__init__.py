@@ -10,6 +10,7 @@ from pruneedu.pruning.criteria import (
     record_gradients_,
     sensitivity,
     snip,
+    synflow,
     taylor,
     taylor_units,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "sensitivity",
     "snip",
     "svm_weight",
+    "synflow",
     "taylor",
     "taylor_units",
     "tree_importance",

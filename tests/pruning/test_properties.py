@@ -21,6 +21,7 @@ from pruneedu.pruning import (
     random,
     sensitivity,
     snip,
+    synflow,
     taylor,
     taylor_units,
 )
@@ -89,6 +90,11 @@ CRITERIA = {
     "fisher": Criterion(fisher, loss_degree=2),
     "snip": Criterion(snip, loss_degree=0),
     "grasp": Criterion(grasp, loss_degree=2),
+    "synflow": Criterion(
+        lambda model, data, batch_size: synflow(model, data.x.shape[1:]),
+        reads="weights",
+        weight_degree=1,
+    ),
 }
 
 

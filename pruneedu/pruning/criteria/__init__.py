@@ -3,6 +3,7 @@
 from pruneedu.pruning.criteria.before_training import (
     grasp,
     snip,
+    synflow,
 )
 from pruneedu.pruning.criteria.gradients import (
     gradient,
@@ -26,6 +27,7 @@ __all__ = [
     "record_gradients_",
     "sensitivity",
     "snip",
+    "synflow",
     "taylor",
     "taylor_units",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import nn
 
 from pruneedu.data import Split
@@ -84,3 +87,51 @@ def grasp(
         gradients = mean_gradients(model, data, loss, batch_size)
         flows = hessian_product(model, data, loss, gradients, batch_size)
         return as_scores({name: w * flows[name] for name, w in prunable(model).items()}, model)
+
+
+def synflow(model: nn.Module, shape: tuple[int, ...]) -> Scores:
+    """Score each connection by the flow through all paths that use it, without any data.
+
+    score = |w| · ∂R/∂|w|, R the sum of the outputs for an input of ones, with each parameter θ
+    replaced by |θ|
+
+    In a ReLU network, R is the sum over all paths to an output of the product of their weights.
+    Without biases, which start paths of their own, the scores of each layer sum to R. So the fewer
+    weights a layer has left, the higher they score, and rounds of scoring and pruning never empty
+    it. One cut does not see them rise: use `prune_iteratively` with `iterative(sparsity, 100)`.
+
+    Args:
+        model: the network to score; it is not changed. Normalisations are scored as new: the
+            statistics that they gathered are data.
+        shape: the shape of one example, such as (1, 28, 28).
+
+    Returns:
+        Weight-level scores in float64: a product over many layers can leave float32's range.
+
+    Raises:
+        ValueError: a layer through which nothing flows, as one that is all zero.
+
+    Source: Tanaka et al., "Pruning neural networks without any data by iteratively conserving
+    synaptic flow", 2020.
+
+    >>> from functools import partial
+    >>> from pruneedu.pruning import iterative, prune_iteratively
+    >>> layers = nn.Linear(20, 20, bias=False), nn.ReLU(), nn.Linear(20, 2, bias=False)
+    >>> model, untouched = nn.Sequential(*layers), lambda model, after_step: model
+    >>> for schedule in [0.95], iterative(0.95, 100):
+    ...     _, masks = prune_iteratively(model, partial(synflow, shape=(20,)), schedule, untouched)
+    ...     print({name: mask.any().item() for name, mask in masks.items()})
+    {'0.weight': False, '2.weight': True}
+    {'0.weight': True, '2.weight': True}
+    """
+    flow = copy.deepcopy(model).double()
+    for module in flow.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.reset_running_stats()
+    weights = prunable(flow)
+    ones = Split(torch.ones(1, *shape).to(next(flow.parameters())), None)
+    with scoring(flow, ones, labels=False):
+        for parameter in flow.parameters():
+            parameter.abs_()
+        flows = mean_gradients(flow, ones, lambda outputs, _: outputs.sum(), batch_size=1)
+        return as_scores({name: weights[name] * flows[name] for name in weights}, flow)
