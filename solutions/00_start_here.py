@@ -58,7 +58,7 @@ plotting.show(plotting.images(digits.train.x[-12:], digits.train.y[-12:].tolist(
 
 # %%
 pe.seed_everything(0)
-dense = pe.fit(pe.models.mlp(64, 64, 10), digits.train, epochs=30).model
+dense = pe.fit(pe.models.mlp(64, 64, 10), digits.train, epochs=30, progress=False).model
 sizes = {name: weight.numel() for name, weight in pe.prunable(dense).items()}
 print(f"{sum(sizes.values()):,} weights: {sizes}")
 

@@ -53,8 +53,9 @@ plotting.show(plotting.images(half.x[:6], [data.classes[i] for i in half.y[:6]])
 # %%
 def train(seed):
     pe.seed_everything(seed)  # the initial weights
-    settings = {"optimizer": partial(sgd, lr=0.1), "schedule": cosine, "batch_size": 64}
-    return pe.fit(pe.models.lenet_300_100(), half, epochs, seed=seed, **settings).model
+    how = {"optimizer": partial(sgd, lr=0.1), "schedule": cosine, "batch_size": 64}
+    model = pe.models.lenet_300_100()
+    return pe.fit(model, half, epochs, seed=seed, progress=False, **how).model
 
 
 dense = [train(seed) for seed in range(seeds)]
