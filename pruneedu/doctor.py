@@ -41,7 +41,7 @@ def surroundings() -> list[tuple[str, str]]:
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [
-        ("CPU", f"{torch.get_num_threads()} threads"),
+        ("CPU", f"{torch.get_num_threads()} threads, of which a lesson takes one"),
         ("CUDA", ", ".join(gpus) or "none; every lesson runs on the CPU"),
         *_data(),
         ("grading", isolation.available() or "each submission in its own namespaces"),

@@ -142,7 +142,7 @@ def _execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of a full run; a progress bar would stay in the output as a dead widget."""
+    """The environment of a full run; the text of a progress bar would differ at each build."""
     kept = {key: value for key, value in os.environ.items() if key != "PRUNEEDU_QUICK"}
     return {**kept, "TQDM_DISABLE": "1"}
 

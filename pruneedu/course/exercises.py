@@ -55,12 +55,14 @@ class Mistake:
 
 @dataclass(frozen=True, eq=False)  # compared by identity, so that a key can be cached
 class Exercise:
-    """A function to write.
+    """A function to write, with all that is needed to judge an answer and to help.
 
     reference: the right one: its signature and docstring are the stub, its body the solution.
     cases: a function from a seed to cases; the seed changes the numbers, never the parts.
     parts: the weight of each group of cases; properties carry their own weights.
     hints: three, each nearer to the answer.
+    mistakes: wrong implementations that have a name; each is told from the others by the cases.
+    alternatives: right implementations that differ from the reference; the tests check them.
     accept: (case, expected, got) -> Difference or None, for exercises with many right answers.
     explain: (case, expected, got) -> a sentence that shows the difference in the exercise's own
     terms; `got` has the form of `expected`.
@@ -135,7 +137,8 @@ def lessons() -> dict[str, LessonRecord]:
 def find(name: str) -> tuple[LessonRecord, Exercise]:
     """Return the lesson and the record of the exercise with this name.
 
-    Errors: KeyError with a sentence that lists the exercises.
+    Raises:
+        KeyError: there is none; the sentence lists the exercises.
     """
     for lesson in lessons().values():
         for exercise in lesson.exercises:

@@ -49,10 +49,10 @@ def problem(
 def known_mistake(answers: Key, seen: list[dict], wrong: list[Difference | None]) -> Mistake | None:
     """Return the known mistake that the answer makes: same results, errors and side effects.
 
-    On every case, if there is one such mistake. Cases that ask for an error then count only for
-    mistakes that show nowhere else: whether or not an answer refuses bad input, its other mistake
-    has a name. Otherwise on every case of the first part that is wrong, if one mistake alone fits
-    there: tired answers leave other parts open as well.
+    That is the first mistake that agrees with the answer on every case. A mistake that shows where
+    a value is asked for needs to agree only there: whether the answer refuses bad input is another
+    question. If there is none, it is the one that agrees on the first part that is wrong, provided
+    that only one does: other parts of the answer may be unfinished.
     """
     valued = {i for i, expected in enumerate(answers.expected) if "result" in expected}
     broken = [i for i, apart in enumerate(wrong) if apart is not None]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
+from pruneedu.course.errors import LessonError
 from pruneedu.plotting.notebook import html, show
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def play(render: Callable[..., Figure], **controls: list | tuple) -> None:
             shown first, or (low, high, step, start).
 
     Raises:
-        ValueError: a list without a choice, or a start that is not between low and high.
+        LessonError: a list without a choice, or a start that is not between low and high.
     """
     import ipywidgets
     from IPython import get_ipython
@@ -85,11 +86,11 @@ def _control(name: str, spec: list | tuple) -> Widget:
     shared = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
     if isinstance(spec, list):
         if not spec:
-            raise ValueError(f"{name} has no choice: give a list with at least one")
+            raise LessonError(f"{name} has no choice: give a list with at least one")
         return ipywidgets.Dropdown(options=spec, value=spec[0], **shared)
     low, high, step, start = spec
     if not low <= start <= high:
-        raise ValueError(f"{name} starts at {start}: give a start from {low} to {high}")
+        raise LessonError(f"{name} starts at {start}: give a start from {low} to {high}")
     whole = isinstance(step, int)
     kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
     shared |= {"continuous_update": False, "readout_format": "d" if whole else ".3g"}
