@@ -16,6 +16,7 @@ from pruneedu.data import load
 from pruneedu.evaluation import accuracy, evaluate, macro_f1
 from pruneedu.measuring import measure
 from pruneedu.pruning import (
+    ablation,
     apply_masks,
     apply_masks_,
     batchnorm_scale,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Masks",
     "Scores",
+    "ablation",
     "accuracy",
     "apply_masks",
     "apply_masks_",

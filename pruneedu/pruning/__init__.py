@@ -1,5 +1,6 @@
 """Pruning: score (criteria), choose (selection), set to zero (masks), once or often (schedules)."""
 
+from pruneedu.pruning.ablation import ablation
 from pruneedu.pruning.criteria import (
     batchnorm_scale,
     fisher,
@@ -25,6 +26,7 @@ from pruneedu.pruning.schedules import cubic, iterative, one_shot, prune_iterati
 from pruneedu.pruning.selection import keep_top
 
 __all__ = [
+    "ablation",
     "apply_masks",
     "apply_masks_",
     "batchnorm_scale",

@@ -2,14 +2,17 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import (
+    ablation,
     apply_masks,
     batchnorm_scale,
     fisher,
@@ -94,6 +97,11 @@ CRITERIA = {
         lambda model, data, batch_size: synflow(model, data.x.shape[1:]),
         reads="weights",
         weight_degree=1,
+    ),
+    "ablation": Criterion(ablation, level="unit", counted=True),
+    # Without a unit the loss is nearly what it was, so rounding shows; sharp logits lose more.
+    "ablation_of_the_loss": Criterion(
+        partial(ablation, metric=lambda logits, y: -cross_entropy(30 * logits, y)), level="unit"
     ),
 }
 
@@ -282,7 +290,7 @@ def unit_tensors(model, name):
 @on_criteria(lambda row: row.loss_degree is not None)
 def test_scores_follow_the_scale_of_the_loss(criterion, model_name):
     model, data = to_score(criterion, model_name)
-    loss = torch.nn.functional.cross_entropy
+    loss = cross_entropy
     expected = criterion.score(model, data, batch_size=4, loss=loss)
     expected = {name: score * 3**criterion.loss_degree for name, score in expected.items()}
     found = criterion.score(model, data, batch_size=4, loss=lambda out, y: 3 * loss(out, y))
