@@ -279,3 +279,17 @@ def test_torch_pruning_gives_units_the_same_importance():
         # A unit's group: its own weights, and the column that reads it.
         ours = scores["fc1.weight"].sum(1) + scores["fc2.weight"].sum(0)
         torch.testing.assert_close(theirs(group), ours)
+
+
+def test_a_module_used_twice_is_refused_where_its_units_would_be_taken_for_others():
+    relu, data = nn.ReLU(), Split(torch.ones(2, 4), torch.tensor([0, 1]))
+    model = nn.Sequential(nn.Linear(4, 3), relu, nn.Linear(3, 3), relu, nn.Linear(3, 2))
+    with pytest.raises(ValueError, match="ReLU of layer '0' runs more than once"):
+        taylor_units(model, data)
+    assert list(gradient(model, data)) == ["0.weight", "2.weight", "4.weight"]
+
+
+@pytest.mark.parametrize("batch_size", [0, -3, 2.5])
+def test_a_batch_holds_at_least_one_example(batch_size):
+    with pytest.raises(ValueError, match=f"batch_size is {batch_size}; give a whole number"):
+        gradient(two_neurons(), BY_HAND, batch_size=batch_size)
