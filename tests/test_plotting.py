@@ -17,6 +17,8 @@ from pruneedu.plotting import (
     scatter,
     sensitivity,
     show,
+    unit_explorer,
+    unit_histograms,
 )
 from pruneedu.plotting.notebook import html, png
 from pruneedu.plotting.style import COLOURS
@@ -43,6 +45,16 @@ FIGURES = {
     ),
     "scatter": lambda: scatter(
         torch.rand(9) + 1, torch.rand(9) + 1, torch.rand(9) + 1, ("size", "pull", "harm")
+    ),
+    "unit_histograms": lambda: unit_histograms(
+        {"a": torch.rand(9), "b": torch.zeros(9)}, 4, {"a": "1.2 nats", "b": "0 nats"}
+    ),
+    "unit_explorer": lambda: unit_explorer(
+        torch.rand(9),
+        4,
+        (torch.rand(3), torch.rand(3), 1),
+        ("entropy", "ablation"),
+        {"entropy": (X, TWO_SEEDS)},
     ),
     "images": lambda: images(torch.rand(8, 1, 8, 8), range(8), "Eight digits"),
 }
@@ -338,3 +350,24 @@ def test_scatter_refuses_what_has_no_logarithm_or_no_partner():
         scatter([1.0], [0.0], [1.0], ("size", "pull", "harm"))
     with pytest.raises(ValueError, match="size has 2 points and harm has 1"):
         scatter([1.0, 2.0], [1.0, 2.0], [1.0], ("size", "pull", "harm"))
+
+
+def test_a_unit_has_as_many_bins_as_asked_over_its_own_range():
+    values = {"a": [0.0, 0.0, 1.0, 4.0], "b": [10.0, 20.0, 30.0, 50.0]}
+    figure = unit_histograms(values, 4, {"a": "left", "b": "right"})
+    for panel, counts, (low, high) in zip(
+        figure.axes, ([2, 1, 0, 1], [1, 1, 1, 1]), ((0, 4), (10, 50)), strict=True
+    ):
+        assert [bar.get_height() for bar in panel.patches] == counts
+        assert panel.patches[0].get_x() == low
+        assert panel.patches[-1].get_x() + panel.patches[-1].get_width() == high
+
+
+def test_an_explorer_marks_the_chosen_unit():
+    scores, others = [3.0, 1.0, 2.0], [0.3, 0.1, 0.2]
+    lines = {"entropy": (X, [0.9, 0.8, 0.1])}
+    figure = unit_explorer([0.0, 1.0], 2, (scores, others, 2), ("entropy", "ablation"), lines)
+    every, chosen = figure.axes[1].collections
+    assert every.get_offsets().tolist() == [[3.0, 0.3], [1.0, 0.1], [2.0, 0.2]]
+    assert chosen.get_offsets().tolist() == [[2.0, 0.2]]
+    assert "unit 2 is at 2 and 0.2." in figure.alt

@@ -6,6 +6,7 @@ from pruneedu.plotting.lines import curves, sensitivity
 from pruneedu.plotting.notebook import show
 from pruneedu.plotting.pictures import images
 from pruneedu.plotting.points import scatter
+from pruneedu.plotting.units import unit_explorer, unit_histograms
 from pruneedu.plotting.weights import histograms, mask_map
 
 __all__ = [
@@ -18,4 +19,6 @@ __all__ = [
     "scatter",
     "sensitivity",
     "show",
+    "unit_explorer",
+    "unit_histograms",
 ]
