@@ -124,13 +124,17 @@ def cell(function: Callable, exercise: Exercise) -> str:
                 renamed[name] = f"right_{name}"
             if value in closed or _is_of_a_lesson(value):
                 todo.append(value)
+                if name.startswith("_"):  # another exercise's may have the same name
+                    renamed[name] = f"_{exercise.name}{name}"
             elif isinstance(value, ModuleType):
                 imports.add(f"import {value.__name__} as {name}")
             elif current.__module__.startswith(_LESSONS) and type(value) in (int, float, list):
                 constants[name] = repr(value)
             elif value is not None:
-                home = _home(value, name, sys.modules[current.__module__])
-                imports.add(f"from {home} import {name}")
+                home, original = _home(value, name, sys.modules[current.__module__]), name
+                if home.startswith(_LESSONS):  # there by another name: CROSS_ENTROPY
+                    home, original = value.__module__, value.__name__
+                imports.add(f"from {home} import {original} as {name}")
     lines = [*sorted(imports), *(f"{name} = {value}" for name, value in constants.items())]
     return "\n".join([*lines, *(_rename(body, renamed) for body in bodies.values())])
 
