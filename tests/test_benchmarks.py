@@ -6,13 +6,21 @@ import importlib
 import pytest
 import torch
 
-from benchmarks import common, grading, grading_exercise, han, import_time, pruning_speed
+from benchmarks import (
+    ablation,
+    common,
+    grading,
+    grading_exercise,
+    han,
+    import_time,
+    pruning_speed,
+)
 from benchmarks.grading_rivals import Graded
 from pruneedu import models
 from pruneedu.course.judging import check
 from pruneedu.data import Split
 
-COMMANDS = (grading, han, import_time, pruning_speed)
+COMMANDS = (ablation, grading, han, import_time, pruning_speed)
 TINY = han.Recipe("lenet_300_100", 1, 2, 1, rate=0.05, decay=0.0, batch=32, scope="global")
 
 
@@ -106,6 +114,17 @@ def test_weights_kept_differently_at_ties_are_told_apart():
 def test_the_ratio_is_the_median_of_the_pairs():
     text = pruning_speed.report(models.mlp(4, 2), ([1.0, 2.0, 1.0], [10.0, 40.0, 30.0]))
     assert "| times faster, pair by pair | 20.0 (15.0–25.0) |" in text
+
+
+def test_ablation_together_and_one_by_one_differ_in_time_alone(images):
+    torch.manual_seed(0)
+    model = models.mlp(784, 6, 5, 10)
+    pairs = ablation.compare(model, images, runs=2)
+    assert [difference for *_, difference in pairs] == [0, 0]
+    text = ablation.report([(1.0, 8.0, 0.0), (2.0, 30.0, 1e-3)], model, images)
+    assert "| 11 neurons, 64 images |" in text
+    assert "| times faster, pair by pair | 11.5 (9.8–13.2) |" in text
+    assert "difference of two scores: 1e-03" in text
 
 
 def test_the_imports_are_compared_pair_by_pair():

@@ -48,7 +48,7 @@ def ablation(
 
     Source: Morcos et al., "On the importance of single directions for generalization", 2018.
 
-    The first unit decides for half of the examples, the second for none:
+    Each unit is a class here, and each of two examples needs another one:
 
     >>> from pruneedu.models import mlp
     >>> model = mlp(2, 2)
@@ -110,7 +110,7 @@ def without_each(
         for gaps in torch.arange(math.prod(shape), device=data.x.device).split(_NETWORKS):
             logits = torch.cat([forward(gaps, x) for x in data.x.split(batch_size)], dim=1)
             values += [float(statistic(one)) for one in logits]
-        found[key] = torch.tensor(values).to(layer.weight).reshape(shape)
+        found[key] = torch.tensor(values, dtype=torch.float64).to(layer.weight).reshape(shape)
     check_scores(found)
     return found
 
