@@ -1,6 +1,7 @@
 """Pruning: score (criteria), choose (selection), set to zero (masks), once or often (schedules)."""
 
 from pruneedu.pruning.ablation import ablation
+from pruneedu.pruning.agreement import overlap, rank_correlation
 from pruneedu.pruning.criteria import (
     batchnorm_scale,
     fisher,
@@ -40,9 +41,11 @@ __all__ = [
     "magnitude",
     "mutual_information_of_inputs",
     "one_shot",
+    "overlap",
     "per_input",
     "prune_iteratively",
     "random",
+    "rank_correlation",
     "record_gradients_",
     "sensitivity",
     "snip",
