@@ -11,8 +11,9 @@ from pruneedu.course.exercises import Exercise, LessonRecord, lessons
 from pruneedu.course.feedback import Feedback, feedback
 from pruneedu.course.judging import Verdict, judge, key
 from pruneedu.course.notebooks import answer, code_cells, is_copy, statements
+from pruneedu.grading.jobs import Job, Outcome
 from pruneedu.grading.results import Mark
-from pruneedu.grading.sandbox import Job, Outcome, Sandbox
+from pruneedu.grading.sandbox import Sandbox
 
 _LESSON_ONLY = "pruneedu.course.lessons"
 _DEFINITION = re.compile(r"(?m)^[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")

@@ -8,13 +8,14 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Self
 
 from pruneedu.grading import frames, syscall_filter
 from pruneedu.grading import isolation as namespaces
+from pruneedu.grading.jobs import Job, Outcome
 from pruneedu.grading.limits import Limits
 
 # Namespaces come before the imports, so that the process that only waits stays small.
@@ -40,42 +41,6 @@ _ENVIRONMENT = {
 _KEPT = ("LD_LIBRARY_PATH", "TMPDIR")
 _START = 180.0  # seconds that the imports may take on a slow disk
 _GRACE = 20.0  # seconds beyond the time limit until a sandbox that does not answer is given up
-
-
-@dataclass(frozen=True)
-class Job:
-    """One answer to run.
-
-    source: Python source of the learner's definitions.
-    function: the name to call.
-    cases: packed arguments.
-    hidden: dotted path of the library function that must raise meanwhile, or "".
-    optimizes: whether it may make an optimizer, whose import takes 1.5 s: the server then has it
-        done for all jobs to come.
-    """
-
-    source: str
-    function: str
-    cases: tuple[bytes, ...]
-    hidden: str = ""
-    optimizes: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came back: bytes that nobody has looked at yet.
-
-    observations: one for each case, in order, as far as they came.
-    ended: "finished" when all came; "timeout", "too much output", "killed" (by a signal) or
-        "exited" (it ended its own process); "failed to start" is no fault of the answer.
-    detail: a sentence.
-    seconds: how long it ran.
-    """
-
-    observations: tuple[bytes, ...]
-    ended: str
-    detail: str
-    seconds: float
 
 
 class Sandbox:
@@ -153,7 +118,7 @@ class Sandbox:
 
     def _start(self) -> None:
         self._control, far = socket.socketpair()
-        self._errors, self._ready = tempfile.TemporaryFile(), False  # noqa: SIM115 (closed at exit)
+        self._errors, self._ready = tempfile.TemporaryFile(), False  # noqa: SIM115
         settings = {"limits": asdict(self.limits), "namespaces": self._namespaces}
         arguments = json.dumps({**settings, "control": far.fileno()})
         package = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from pruneedu.course.exercises import Exercise, LessonRecord, lessons
 from pruneedu.course.judging import check
 from pruneedu.course.observing import observe
 from pruneedu.course.stubs import _home, free_names, helpers, solution, stub
-from pruneedu.grading.sandbox import Job, Outcome
+from pruneedu.grading.jobs import Job, Outcome
 
 _LESSONS = "pruneedu.course.lessons"
 

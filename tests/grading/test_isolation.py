@@ -16,7 +16,8 @@ import pruneedu
 from pruneedu import regularization
 from pruneedu.course.plain import pack, unpack
 from pruneedu.grading import frames, isolation, limits, syscall_filter, view
-from pruneedu.grading.sandbox import Job, Sandbox
+from pruneedu.grading.jobs import Job
+from pruneedu.grading.sandbox import Sandbox
 from pruneedu.pruning import schedules, selection
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")

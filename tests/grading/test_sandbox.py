@@ -14,7 +14,8 @@ import torch
 import pruneedu
 from pruneedu.course.plain import NotPlainError, pack, unpack
 from pruneedu.grading import isolation
-from pruneedu.grading.sandbox import Job, Sandbox
+from pruneedu.grading.jobs import Job
+from pruneedu.grading.sandbox import Sandbox
 
 PROJECT = Path(__file__).parents[2]
 KEEP_TOP = "pruneedu.pruning.selection.keep_top"

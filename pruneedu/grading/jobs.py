@@ -1,0 +1,39 @@
+"""What goes into the sandbox and what comes out of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Job:
+    """One answer to run.
+
+    source: Python source of the learner's definitions.
+    function: the name to call.
+    cases: packed arguments.
+    hidden: dotted path of the library function that must raise meanwhile, or "".
+    optimizes: whether it may make an optimizer, whose import takes 1.5 s: the server then has it
+        done for all jobs to come.
+    """
+
+    source: str
+    function: str
+    cases: tuple[bytes, ...]
+    hidden: str = ""
+    optimizes: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back: bytes that nobody has looked at yet.
+
+    observations: one for each case, in order, as far as they came.
+    ended: "finished" when all came; "timeout", "too much output", "killed" (by a signal) or
+        "exited" (it ended its own process); "failed to start" is no fault of the answer.
+    detail: a sentence.
+    seconds: how long it ran.
+    """
+
+    observations: tuple[bytes, ...]
+    ended: str
+    detail: str
+    seconds: float
