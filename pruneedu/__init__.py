@@ -17,6 +17,7 @@ from pruneedu.evaluation import accuracy, evaluate, macro_f1
 from pruneedu.measuring import measure
 from pruneedu.pruning import (
     ablation,
+    apoz,
     apply_masks,
     apply_masks_,
     batchnorm_scale,
@@ -55,6 +56,7 @@ __all__ = [
     "Scores",
     "ablation",
     "accuracy",
+    "apoz",
     "apply_masks",
     "apply_masks_",
     "batchnorm_scale",

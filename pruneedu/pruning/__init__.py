@@ -3,6 +3,7 @@
 from pruneedu.pruning.ablation import ablation
 from pruneedu.pruning.agreement import overlap, rank_correlation
 from pruneedu.pruning.criteria import (
+    apoz,
     batchnorm_scale,
     fisher,
     gradient,
@@ -28,6 +29,7 @@ from pruneedu.pruning.selection import keep_top
 
 __all__ = [
     "ablation",
+    "apoz",
     "apply_masks",
     "apply_masks_",
     "batchnorm_scale",

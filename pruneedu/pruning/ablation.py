@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 
 from pruneedu.data import Split
 from pruneedu.evaluation import Metric, accuracy, evaluate
-from pruneedu.pruning.passes import as_scores, by_position, scoring, summed, tapped, unit_modules
+from pruneedu.pruning.passes import as_scores, scoring, summed, unit_modules, unit_outputs
 from pruneedu.tensors import Scores, check_scores, prunable_layers, weight_name
 
 _NETWORKS = 64  # that see a batch together: more would compute less twice, but take more memory
@@ -117,12 +117,9 @@ def without_each(
 
 def check_reached(model: nn.Module, data: Split, batch_size: int) -> None:
     """Raise ValueError and name the layer whose units put out NaN or infinity, or nothing but 0."""
-    modules, layers = unit_modules(model), prunable_layers(model)
 
     def size(batch):
-        with tapped(modules) as outputs:
-            model(batch.x)
-        return {n: by_position(out, layers[n]).abs().sum((0, 2)) for n, out in outputs.items()}
+        return {n: out.abs().sum((0, 2)) for n, out in unit_outputs(model, batch.x).items()}
 
     as_scores(summed(size, data, batch_size), model)
 

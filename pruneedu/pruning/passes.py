@@ -150,6 +150,30 @@ def _speaker(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
     return after[0] if after and isinstance(after[0], ACTIVATIONS) else speaker
 
 
+def unit_outputs(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """Return what the units of each prunable layer say: "fc1" -> [B, units, positions].
+
+    Raises:
+        ValueError: a layer that puts out NaN or infinity, runs more than once, or is not used.
+
+    >>> from pruneedu.models import mlp
+    >>> {
+    ...     name: tuple(out.shape)
+    ...     for name, out in unit_outputs(mlp(4, 3, 2), torch.ones(5, 4)).items()
+    ... }
+    {'fc1': (5, 3, 1), 'fc2': (5, 2, 1)}
+    """
+    with tapped(unit_modules(model)) as outputs:
+        model(x)
+    for name, output in outputs.items():
+        if not output.isfinite().all():
+            raise ValueError(
+                f"the outputs of {name!r} hold NaN or infinity: look for it in the weights first"
+            )
+    layers = prunable_layers(model)
+    return {name: by_position(outputs[name], layer) for name, layer in layers.items()}
+
+
 def as_scores(totals: dict[str, Tensor], model: nn.Module) -> Scores:
     """Return totals as scores: finite, in the dtype of their layer's weight, no layer dead.
 

@@ -13,6 +13,7 @@ from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import (
     ablation,
+    apoz,
     apply_masks,
     batchnorm_scale,
     fisher,
@@ -98,6 +99,7 @@ CRITERIA = {
         reads="weights",
         weight_degree=1,
     ),
+    "apoz": Criterion(apoz, level="unit", reads="inputs", counted=True),
     "ablation": Criterion(ablation, level="unit", counted=True),
     # Without a unit the loss is nearly what it was, so rounding shows; sharp logits lose more.
     "ablation_of_the_loss": Criterion(

@@ -1,5 +1,6 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
+from pruneedu.pruning.criteria.activations import apoz
 from pruneedu.pruning.criteria.before_training import (
     grasp,
     snip,
@@ -18,6 +19,7 @@ from pruneedu.pruning.criteria.loss_change import (
 from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 
 __all__ = [
+    "apoz",
     "batchnorm_scale",
     "fisher",
     "gradient",
