@@ -89,25 +89,21 @@ tree_right = [tree.score(seen, digits.validation.y.numpy()) for tree in trees]
 
 
 # %%
-def prune(seed, sparsity):
-    """Prune one network by magnitude in four rounds; return it and its masks."""
-
-    def finetune(model, after_step):
-        return train(model, seed=10, epochs=max(1, tune // 4), after_step=after_step)
-
-    return pe.prune_iteratively(dense[seed], pe.magnitude, pe.cubic(sparsity, 4), finetune)
+def finetune(model, after_step):
+    return train(model, seed=10, epochs=max(1, tune // 4), after_step=after_step)
 
 
-pruned = {level: [prune(s, level) for s in range(seeds)] for level in (0.8, 0.9, 0.95, 0.98)}
+rounds = pe.cubic(0.9, 4)
+pruned = [pe.prune_iteratively(model, pe.magnitude, rounds, finetune) for model in dense]
 
 # %% tags=["nbval-ignore-output"]
-read = [int(yours.used_inputs(masks).sum()) for _, masks in pruned[0.9]]
-right = [pe.evaluate(model, digits.validation) for model, _ in pruned[0.9]]
+read = [int(yours.used_inputs(masks).sum()) for _, masks in pruned]
+right = [pe.evaluate(model, digits.validation) for model, _ in pruned]
 lesson.reveal(
     my_guess,
     f"The trees ask for {asked} pixels and are right in {100 * sum(tree_right) / seeds:.1f} %.",
     f"The networks read {read} pixels and are right in {100 * sum(right) / seeds:.1f} %.",
-    plotting.mask_map({"fc1.weight": pruned[0.9][0][1]["fc1.weight"]}, (8, 8)),
+    plotting.mask_map({"fc1.weight": pruned[0][1]["fc1.weight"]}, (8, 8)),
 )
 
 # %% [markdown]
@@ -178,8 +174,8 @@ for select in (pe.mutual_information_of_inputs, pe.tree_importance, pe.svm_weigh
 # ## Exercise 2: from weights to inputs
 #
 # Now the other field. A criterion scores each weight. Input $j$ owns **column** $j$ of the first
-# layer, so its score is the sum of that column. There is a trap in it that raises no error, and the
-# quiz comes back to it.
+# layer, so its score is the sum of that column. There is a trap in it that
+# raises no error where there are as many units as inputs; the quiz comes back to it.
 
 # %% exercise="per_input"
 from pruneedu.pruning.inputs import per_input
@@ -206,8 +202,9 @@ scores = {
 }
 
 # %% tags=["nbval-ignore-output"]
-maps = [s[0]["input"] / s[0]["input"].max() for s in scores.values()]
-plotting.show(plotting.images(torch.stack(maps).view(-1, 8, 8), list(scores)))
+names = [name for name in scores if name != "chance"]
+maps = [scores[name][0]["input"] / scores[name][0]["input"].max() for name in names]
+plotting.show(plotting.images(torch.stack(maps).view(-1, 8, 8), names))
 
 # %% tags=["nbval-ignore-output"]
 dark = x.amax(0) == 0
@@ -217,14 +214,16 @@ for name in ("magnitude", "gradient"):
     print(f"{name} ranks {below} pixels below one that is dark in every digit")
 
 bright = {"input": x.square().mean(0)}
-shared = {name: len(best(s[0]) & best(bright)) for name, s in scores.items()}
-print("of the 16 brightest pixels, among the best 16:", shared)
+for name in names:
+    print(
+        f"{name}: {len(best(scores[name][0]) & best(bright))} of its best 16 are the brightest 16"
+    )
 
 # %% [markdown]
 # Pixels that are dark in every digit tell nothing. Magnitude cannot know that: their weights were
 # never trained and have kept their initial size. It looks at the weights and not at the data.
 #
-# Now the second line. The gradient of a first-layer weight is $\delta_u x_j$, what the unit is told
+# Now the brightest. The gradient of a first-layer weight is $\delta_u x_j$, what the unit is told
 # to change times the input. So its square carries $x_j^2$, and a column sum ranks the pixels nearly
 # by their brightness. That is a property of the pixel, and not yet of what it is good for.
 #
@@ -295,7 +294,7 @@ lines = {name: (few, duel(s, readers, few, signals)) for name, s in on_signals.i
 plotting.show(plotting.curves(lines, "positions kept", "validation accuracy", percent="y"))
 
 # %% [markdown]
-# Find the line of the SVM. It chooses what a *linear* reader needs, and a linear reader can do
+# Find the line of the SVM, and the control. The SVM chooses what a *linear* reader needs, and a linear reader can do
 # little here: the network that has to live with its choice is no better off than with any other
 # inputs. **A selector chooses for its own model.**
 #
@@ -306,21 +305,26 @@ plotting.show(plotting.curves(lines, "positions kept", "validation accuracy", pe
 # filter keeps both. Does the tree?**
 
 
+# %%
+def draw_pixels(panel, keep):
+    """Mark the kept pixels on the average digit; return them in words."""
+    at = keep["input"].view(8, 8).nonzero()
+    panel.imshow(x.mean(0).view(8, 8), cmap="gray")
+    panel.scatter(at[:, 1], at[:, 0], marker="s", color=plotting.style.COLOURS[5])
+    panel.set(xlabel="pixel column", ylabel="pixel row")
+    return f"Kept pixels as [row, column]: {at.tolist()}."
+
+
 # %% tags=["nbval-ignore-output"]
 def explore(selector, pixels):
-    mask = pe.keep_top(scores[selector][0], 1 - pixels / 64)["input"].view(8, 8)
-    accuracy = with_inputs(dense[0], scores[selector][0], pixels, 10)
+    score = scores[selector][0]
     figure, (left, right) = plotting.style.blank(columns=2, width=8.0)
-    rows, columns = mask.nonzero().T.tolist()
-    left.imshow(x.mean(0).view(8, 8), cmap="gray")
-    left.scatter(columns, rows, marker="s", color=plotting.style.COLOURS[5])
-    left.set(xlabel="pixel column", ylabel="pixel row")
-    line = {selector: duels[selector]}
-    said = plotting.lines.draw_curves(right, line, *labels, percent="y")
+    where = draw_pixels(left, pe.keep_top(score, 1 - pixels / 64))
+    line = plotting.lines.draw_curves(right, {selector: duels[selector]}, *labels, percent="y")
+    accuracy = with_inputs(dense[0], score, pixels, 10)
     right.plot(pixels, accuracy, "x", color="black", markersize=12)
     figure.suptitle(f"{pixels} pixels by {selector}: {100 * accuracy:.1f} % after training again")
-    where = ", ".join(f"({r}, {c})" for r, c in zip(rows, columns, strict=True))
-    figure.alt = f"Kept pixels as (row, column): {where}. {100 * accuracy:.1f} % right. {said}"
+    figure.alt = f"{where} {100 * accuracy:.1f} % right. {line}"
     return figure
 
 
@@ -486,7 +490,9 @@ plotting.show(against(2, "pixels used (mean over seeds)", **tables))
 
 # %% tags=["nbval-ignore-output"]
 for share, (_, count, pixels) in zip(scattered, connections.mean(0), strict=True):
-    print(f"{count:5.0f} single weights read {pixels:.0f} pixels; whole columns: {64 * share:.1f}")
+    print(
+        f"{count:5.0f} weights: {pixels:.0f} pixels as single weights, {64 * share:.1f} as columns"
+    )
 
 # %% [markdown]
 # Compare the three lines where they cover the same numbers of pixels. If *refilled* lies near
