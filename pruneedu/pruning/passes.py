@@ -42,6 +42,22 @@ def scoring(model: nn.Module, data: Split, labels: bool = True) -> Iterator[None
         yield
 
 
+def batches(data: Split, batch_size: int) -> Iterator[Split]:
+    """Yield the data in order, a few examples at a time.
+
+    Raises:
+        ValueError: a batch size that is not a positive integer.
+
+    >>> [len(batch.x) for batch in batches(Split(torch.ones(5, 2), None), batch_size=2)]
+    [2, 2, 1]
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give a whole number of at least 1")
+    for start in range(0, len(data.x), batch_size):
+        rows = slice(start, start + batch_size)
+        yield Split(data.x[rows], None if data.y is None else data.y[rows])
+
+
 def summed(
     statistic: Callable[[Split], Mapping[str, Tensor]], data: Split, batch_size: int
 ) -> dict[str, Tensor]:
@@ -61,12 +77,8 @@ def summed(
     >>> summed(lambda batch: {"sum": batch.x.sum(0)}, ones, batch_size=2)
     {'sum': tensor([5., 5.], dtype=torch.float64)}
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; give a whole number of at least 1")
     totals: dict[str, Tensor] = {}
-    for start in range(0, len(data.x), batch_size):
-        rows = slice(start, start + batch_size)
-        batch = Split(data.x[rows], None if data.y is None else data.y[rows])
+    for batch in batches(data, batch_size):
         for name, value in statistic(batch).items():
             totals[name] = totals.get(name, 0) + value.double()
     return totals

@@ -16,11 +16,13 @@ from pruneedu.pruning import (
     apoz,
     apply_masks,
     batchnorm_scale,
+    entropy,
     fisher,
     gradient,
     grasp,
     keep_top,
     magnitude,
+    mutual_information,
     prune_iteratively,
     random,
     sensitivity,
@@ -100,6 +102,8 @@ CRITERIA = {
         weight_degree=1,
     ),
     "apoz": Criterion(apoz, level="unit", reads="inputs", counted=True),
+    "entropy": Criterion(entropy, level="unit", reads="inputs", counted=True),
+    "mutual_information": Criterion(mutual_information, level="unit", counted=True),
     "ablation": Criterion(ablation, level="unit", counted=True),
     # Without a unit the loss is nearly what it was, so rounding shows; sharp logits lose more.
     "ablation_of_the_loss": Criterion(

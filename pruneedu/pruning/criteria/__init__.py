@@ -11,6 +11,7 @@ from pruneedu.pruning.criteria.gradients import (
     record_gradients_,
     sensitivity,
 )
+from pruneedu.pruning.criteria.information import entropy, mutual_information
 from pruneedu.pruning.criteria.loss_change import (
     fisher,
     taylor,
@@ -21,10 +22,12 @@ from pruneedu.pruning.criteria.weights import batchnorm_scale, magnitude, random
 __all__ = [
     "apoz",
     "batchnorm_scale",
+    "entropy",
     "fisher",
     "gradient",
     "grasp",
     "magnitude",
+    "mutual_information",
     "random",
     "record_gradients_",
     "sensitivity",
