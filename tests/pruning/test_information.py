@@ -13,7 +13,7 @@ from torch import nn
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import entropy, mutual_information
+from pruneedu.pruning import apply_masks, entropy, mutual_information, output_entropy
 from pruneedu.pruning.histograms import histograms
 
 MODELS = {
@@ -171,3 +171,40 @@ def test_a_single_class_has_nothing_to_tell():
     model, data, _ = prepare("mlp")
     with pytest.raises(ValueError, match="every label is 2, and of a single class"):
         mutual_information(model, Split(data.x, torch.full((60,), 2)))
+
+
+@ON_MODELS
+def test_output_entropy_is_that_of_a_loop_over_masked_networks(model_name):
+    model, data, last_words = prepare(model_name)
+    found = output_entropy(model, data, batch_size=16)
+
+    def unsureness(network):
+        with torch.no_grad():
+            return stats.entropy(network(data.x).softmax(1).numpy(), axis=1)
+
+    for name in last_words:
+        units = len(model.get_submodule(name).weight)
+        for unit in range(units):
+            without = apply_masks(model, {name: torch.arange(units) != unit})
+            expected = np.abs(unsureness(without) - unsureness(model)).mean()
+            assert found[name][unit].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_output_entropy_by_hand():
+    # Logits (0, 50 x): sure of class 1 or, at x = 0, unsure with or without any unit.
+    model = mlp(1, 2)
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[0.0], [50.0]]))
+        model.fc1.bias.zero_()
+    x = torch.tensor([[1.0], [2.0], [0.0], [-1.0]])
+    found = output_entropy(model, Split(x, None))["fc1"].tolist()
+    assert found == pytest.approx([0, 3 / 4 * math.log(2)], abs=1e-6)
+
+
+def test_a_certain_class_of_probability_zero_adds_nothing():
+    model = mlp(1, 3)
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[1e4], [-1e4], [0.0]]))
+        model.fc1.bias.zero_()
+    scores = output_entropy(model, Split(torch.ones(3, 1), None))["fc1"]
+    assert scores.tolist() == pytest.approx([math.log(2), 0, 0], abs=1e-6)

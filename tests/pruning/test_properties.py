@@ -23,6 +23,7 @@ from pruneedu.pruning import (
     keep_top,
     magnitude,
     mutual_information,
+    output_entropy,
     prune_iteratively,
     random,
     sensitivity,
@@ -104,6 +105,7 @@ CRITERIA = {
     "apoz": Criterion(apoz, level="unit", reads="inputs", counted=True),
     "entropy": Criterion(entropy, level="unit", reads="inputs", counted=True),
     "mutual_information": Criterion(mutual_information, level="unit", counted=True),
+    "output_entropy": Criterion(output_entropy, level="unit", reads="inputs"),
     "ablation": Criterion(ablation, level="unit", counted=True),
     # Without a unit the loss is nearly what it was, so rounding shows; sharp logits lose more.
     "ablation_of_the_loss": Criterion(

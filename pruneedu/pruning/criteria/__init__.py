@@ -11,7 +11,11 @@ from pruneedu.pruning.criteria.gradients import (
     record_gradients_,
     sensitivity,
 )
-from pruneedu.pruning.criteria.information import entropy, mutual_information
+from pruneedu.pruning.criteria.information import (
+    entropy,
+    mutual_information,
+    output_entropy,
+)
 from pruneedu.pruning.criteria.loss_change import (
     fisher,
     taylor,
@@ -28,6 +32,7 @@ __all__ = [
     "grasp",
     "magnitude",
     "mutual_information",
+    "output_entropy",
     "random",
     "record_gradients_",
     "sensitivity",

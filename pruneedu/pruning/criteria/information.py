@@ -1,9 +1,9 @@
 """Criteria of information: how much does a unit vary, and how much of that is about the class?
 
-Activations are counted in bins of equal width, between the least and the greatest value of each
-unit: the shares of the bins stand for its distribution. With few examples for many bins, entropies
-come out too low and mutual information too high (Paninski, "Estimation of entropy and mutual
-information", 2003).
+For the first two, activations are counted in bins of equal width, between the least and the
+greatest value of each unit: the shares of the bins stand for its distribution. With few examples
+for many bins, entropies come out too low and mutual information too high (Paninski, "Estimation of
+entropy and mutual information", 2003).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pruneedu.data import Split
+from pruneedu.pruning.ablation import check_reached, without_each
 from pruneedu.pruning.histograms import histograms
-from pruneedu.pruning.passes import as_scores, scoring
+from pruneedu.pruning.passes import as_scores, batches, scoring
 from pruneedu.tensors import Scores
 
 
@@ -108,6 +109,52 @@ def mutual_information(
             )
         counts = histograms(model, data, bins, positions, batch_size)
         return as_scores({name: _shared(n) for name, n in counts.items()}, model)
+
+
+def output_entropy(model: nn.Module, data: Split, batch_size: int = 32) -> Scores:
+    """Score each unit by how far the entropy of the prediction moves without it.
+
+    score = 1/N Σ_i |H(p_without(x_i)) − H(p(x_i))|, H(p) = −Σ_c p_c log p_c in nats
+
+    p is the softmax of the logits: how sure the network is, and not whether it is right, so no
+    labels are needed. Without a unit means what it does in `ablation`.
+
+    Args:
+        model: the network to score; it is not changed.
+        data: x [N, …]; y is not read.
+        batch_size: examples at a time; up to 64 ablated networks see them together.
+
+    Returns:
+        Unit-level scores from 0, as sure as before, to log(classes).
+
+    Raises:
+        ValueError: no examples, NaN or infinity, or a layer that no example reaches.
+
+    Source: Shannon, "A mathematical theory of communication", 1948, for the entropy.
+
+    The second unit alone tells the classes apart, so without it nothing is certain:
+
+    >>> from pruneedu.models import mlp
+    >>> model = mlp(1, 2)
+    >>> _ = (
+    ...     model.fc1.weight.data.copy_(torch.tensor([[0.0], [50.0]])),
+    ...     nn.init.zeros_(model.fc1.bias),
+    ... )
+    >>> output_entropy(model, Split(torch.tensor([[1.0], [2.0]]), None))
+    {'fc1': tensor([0.0000, 0.6931])}
+    """
+
+    def unsureness(logits):
+        return torch.special.entr(logits.double().softmax(1)).sum(1)
+
+    with scoring(model, data, labels=False):
+        check_reached(model, data, batch_size)
+        whole = torch.cat([unsureness(model(batch.x)) for batch in batches(data, batch_size)])
+
+        def moved(logits):
+            return (unsureness(logits) - whole).abs().mean()
+
+        return without_each(model, data, moved, "unit", batch_size)
 
 
 def _shared(counts: Tensor) -> Tensor:
