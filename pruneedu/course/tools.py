@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneedu.evaluation import accuracy, macro_f1
-from pruneedu.pruning.criteria import magnitude, random
+from pruneedu.pruning.criteria import magnitude, mutual_information, random
 from pruneedu.tensors import Scores, prunable
 
 
@@ -62,6 +62,7 @@ TOOLS = {
     "largest_gaps": largest_gaps,
     "macro_f1": macro_f1,
     "magnitude": magnitude,
+    "mutual_information": mutual_information,
     "nearest_mean": nearest_mean,
     "random": random,
     "signed": signed,
