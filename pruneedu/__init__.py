@@ -47,6 +47,7 @@ from pruneedu.pruning import (
     taylor,
     taylor_units,
     tree_importance,
+    wanda,
 )
 from pruneedu.seeds import seed_everything
 from pruneedu.tensors import Masks, Scores, per_layer, per_unit, prunable, sparsity
@@ -103,4 +104,5 @@ __all__ = [
     "taylor",
     "taylor_units",
     "tree_importance",
+    "wanda",
 ]

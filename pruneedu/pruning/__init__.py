@@ -19,6 +19,7 @@ from pruneedu.pruning.criteria import (
     synflow,
     taylor,
     taylor_units,
+    wanda,
 )
 from pruneedu.pruning.features import (
     mutual_information_of_inputs,
@@ -62,4 +63,5 @@ __all__ = [
     "taylor",
     "taylor_units",
     "tree_importance",
+    "wanda",
 ]

@@ -1,12 +1,14 @@
 """Criteria by activations, against numbers by hand and plain loops."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from pruneedu.data import Split
 from pruneedu.models import lenet5, mlp, mnist1d_cnn, small_cnn
-from pruneedu.pruning import apoz
+from pruneedu.pruning import apoz, wanda
 
 MODELS = {
     "mlp": (lambda: mlp(6, 5, 3), (9, 6), {"fc1": "relu1", "fc2": "fc2"}),
@@ -73,3 +75,69 @@ def test_other_activations_are_seen_as_well():
     with torch.no_grad():
         expected = (model.eval()[:3](data.x) != 0).float().mean(0)
     assert torch.equal(apoz(model, data)["0"], expected)
+
+
+def inputs_of(model, x):
+    """Return what goes into each module, by a walk through the chain."""
+    seen = {}
+    with torch.no_grad():
+        for name, module in model.named_children():
+            seen[name] = x
+            x = module(x)
+    return seen
+
+
+@ON_MODELS
+def test_wanda_is_weight_times_norm_in_a_loop_over_weights(model_name):
+    model, data, last_words = prepare(model_name)
+    found = wanda(model, data, batch_size=4)
+    inputs = inputs_of(model, data.x)
+    assert list(found) == [f"{name}.weight" for name in last_words]
+    for name in last_words:
+        layer = model.get_submodule(name)
+        alone = copy.deepcopy(layer).requires_grad_(False)
+        if alone.bias is not None:
+            alone.bias.zero_()
+        for index in layer.weight.detach().abs().nonzero().tolist():
+            # A weight meets what a layer with this weight alone, set to 1, puts out.
+            alone.weight.zero_()[tuple(index)] = 1
+            met = alone(inputs[name]).norm().item()
+            expected = layer.weight[tuple(index)].abs().item() * met
+            assert found[f"{name}.weight"][tuple(index)].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_wanda_by_hand():
+    # Rows of fc1 are (1, -2) and (0, 1); the columns of x have the norms 5 and 1.
+    model = mlp(2, 2)
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[1.0, -2.0], [0.0, 1.0]]))
+    scores = wanda(model, Split(torch.tensor([[3.0, 0.0], [4.0, -1.0]]), None))
+    assert scores["fc1.weight"].tolist() == [[5.0, 2.0], [0.0, 1.0]]
+
+
+def test_wanda_in_a_convolution_meets_patches():
+    # The input 1, 2, 4 between two zeros: the weights meet (0, 1, 2), (1, 2, 4) and (2, 4, 0).
+    model = nn.Sequential(nn.Conv1d(1, 1, 3, padding=1, bias=False))
+    nn.init.constant_(model[0].weight, -2)
+    scores = wanda(model, Split(torch.tensor([[[1.0, 2.0, 4.0]]]), None))["0.weight"][0, 0]
+    torch.testing.assert_close(scores, 2 * torch.tensor([5.0, 21.0, 20.0]).sqrt())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 6, 3, groups=2, stride=2, padding=1),
+        nn.Conv2d(4, 2, (3, 2), dilation=2, padding="same", padding_mode="reflect"),
+        nn.Conv2d(4, 4, 3, groups=4, padding_mode="circular", padding=1),
+    ],
+)
+def test_wanda_sees_groups_dilation_and_padding(layer):
+    torch.manual_seed(0)
+    x = torch.randn(5, 4, 7, 7)
+    found = wanda(nn.Sequential(layer), Split(x, None), batch_size=2)["0.weight"]
+    alone = copy.deepcopy(layer).requires_grad_(False)
+    alone.bias.zero_()
+    for index in layer.weight.detach().abs().nonzero().tolist():
+        alone.weight.zero_()[tuple(index)] = 1
+        expected = layer.weight[tuple(index)].abs().item() * alone(x).norm().item()
+        assert found[tuple(index)].item() == pytest.approx(expected, rel=1e-5)

@@ -31,6 +31,7 @@ from pruneedu.pruning import (
     synflow,
     taylor,
     taylor_units,
+    wanda,
 )
 from pruneedu.pruning.masks import following_norm
 from pruneedu.tensors import (
@@ -106,6 +107,7 @@ CRITERIA = {
     "entropy": Criterion(entropy, level="unit", reads="inputs", counted=True),
     "mutual_information": Criterion(mutual_information, level="unit", counted=True),
     "output_entropy": Criterion(output_entropy, level="unit", reads="inputs"),
+    "wanda": Criterion(wanda, reads="inputs", weight_degree=1),
     "ablation": Criterion(ablation, level="unit", counted=True),
     # Without a unit the loss is nearly what it was, so rounding shows; sharp logits lose more.
     "ablation_of_the_loss": Criterion(

@@ -1,6 +1,6 @@
 """Criteria: how much does each weight, unit or layer matter? Functions from a model to scores."""
 
-from pruneedu.pruning.criteria.activations import apoz
+from pruneedu.pruning.criteria.activations import apoz, wanda
 from pruneedu.pruning.criteria.before_training import (
     grasp,
     snip,
@@ -40,4 +40,5 @@ __all__ = [
     "synflow",
     "taylor",
     "taylor_units",
+    "wanda",
 ]
