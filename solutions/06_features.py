@@ -20,7 +20,7 @@
 # You will ask both fields the same question, let them compete with the same training, and find out
 # what each of them is really counting.
 #
-# You need lessons 00 and 02. Time: 30 minutes to read and run, and 70 for the five exercises.
+# You need lessons 00 to 02. Time: 30 minutes to read and run, and 70 for the five exercises.
 # Computing: about half a minute.
 
 # %%

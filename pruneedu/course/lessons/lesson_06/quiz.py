@@ -23,7 +23,7 @@ QUIZ = {
         ),
     ),
     "columns": Question(
-        "A network reads 64 pixels into 64 hidden units. You sum the scores of `fc1.weight` over dim=1 "
+        "A network reads 64 pixels into 64 hidden units. You sum the scores of the first layer over dim=1 "
         "and drop the inputs with the lowest sums. What happens?",
         (
             Choice(
