@@ -294,9 +294,9 @@ lines = {name: (few, duel(s, readers, few, signals)) for name, s in on_signals.i
 plotting.show(plotting.curves(lines, "positions kept", "validation accuracy", percent="y"))
 
 # %% [markdown]
-# Find the line of the SVM, and the control. The SVM chooses what a *linear* reader needs, and a linear reader can do
-# little here: the network that has to live with its choice is no better off than with any other
-# inputs. **A selector chooses for its own model.**
+# Find the line of the SVM, and the control. The SVM chooses what a *linear* reader needs, and a
+# linear reader can do little here: the network that has to live with its choice is no better off
+# than with any other inputs. **A selector chooses for its own model.**
 #
 # ## Play: which pixels?
 #
