@@ -48,6 +48,11 @@ def largest_gaps(x: Tensor, y: Tensor, *, count: int) -> list[int]:
     return sorted(gaps.argsort(descending=True, stable=True)[:count].tolist())
 
 
+def log_likelihood(logits: Tensor, y: Tensor) -> float:
+    """Return the mean log probability of the right classes: below 0, and higher is better."""
+    return -F.cross_entropy(logits, y).item()
+
+
 def nearest_mean(x_train: Tensor, y_train: Tensor, x: Tensor) -> Tensor:
     """Return the class whose mean is nearest to each row of x."""
     classes = y_train.unique()
@@ -60,6 +65,7 @@ TOOLS = {
     "amax": torch.amax,
     "cross_entropy": F.cross_entropy,
     "largest_gaps": largest_gaps,
+    "log_likelihood": log_likelihood,
     "macro_f1": macro_f1,
     "magnitude": magnitude,
     "mutual_information": mutual_information,

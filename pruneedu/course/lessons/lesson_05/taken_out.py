@@ -1,0 +1,280 @@
+"""Exercise: the judge of the duel, what is lost without each unit, layer or weight."""
+
+import torch
+from torch import nn
+
+from pruneedu.course.exercises import Case, Exercise, Mistake
+from pruneedu.course.judging import untouched
+from pruneedu.course.lessons.lesson_05.shared import network
+from pruneedu.course.lessons.making import generator
+from pruneedu.course.plain import Tool
+from pruneedu.data import Split
+from pruneedu.evaluation import accuracy, eval_mode, evaluate
+from pruneedu.pruning.ablation import ablation
+from pruneedu.pruning.masks import apply_masks
+from pruneedu.pruning.passes import unit_modules
+from pruneedu.tensors import prunable_layers
+
+PARTS = {
+    "units": 3,
+    "layers and weights": 2,
+    "convolutions and normalisation": 2,
+    "another metric": 1,
+    "bad input is refused": 1,
+}
+
+
+def _cases(seed: int) -> list[Case]:
+    rng = generator(seed)
+    units, others, conv, metric, refused = PARTS
+    likely, f1 = {"metric": Tool("log_likelihood", {})}, {"metric": Tool("macro_f1", {})}
+    never = network(rng, 3, 4, 3)
+    never[1].y[:] = (_answers(*never) + 1) % 3
+    return [
+        *(Case(units, network(rng, *sizes)) for sizes in ((4, 5, 3), (5, 6, 5, 3), (3, 8, 4))),
+        Case(others, network(rng, 5, 6, 5, 3), {"level": "layer"}, "level is 'layer'"),
+        Case(others, network(rng, 4, 3, 3), {"level": "weight"}, "level is 'weight'"),
+        *(
+            Case(conv, network(rng, *channels, image=8), note="the network has batch normalisation")
+            for channels in ((3, 3), (3, 4, 3))
+        ),
+        Case(metric, network(rng, 4, 6, 3), likely, "the performance is below 0"),
+        Case(metric, network(rng, 4, 6, 3), f1, "the metric is macro F1"),
+        Case(refused, network(rng, 3, 4, 3), {"level": "row"}, "level is 'row'"),
+        Case(refused, never, note="the performance is 0"),
+    ]
+
+
+def _answers(model: nn.Module, data: Split) -> torch.Tensor:
+    with eval_mode(model), torch.no_grad():
+        return model(data.x).argmax(1)
+
+
+def _score(model, data, metric, level, share, drop):
+    """share(P, P without) for each entry; drop(model, name, index, level) is the network without."""
+    whole, found = _performance(model, data, metric, level), {}
+    for name, layer in prunable_layers(model).items():
+        shape = {"unit": layer.weight.shape[:1], "layer": (), "weight": layer.weight.shape}[level]
+        count = int(torch.tensor(shape).prod())
+        lost = [
+            share(whole, float(evaluate(drop(model, name, i, level), data, metric)))
+            for i in range(count)
+        ]
+        key = f"{name}.weight" if level == "weight" else name
+        found[key] = torch.tensor(lost).reshape(shape)
+    return found
+
+
+def _performance(model, data, metric, level):
+    whole = float(evaluate(model, data, metric))
+    if level not in ("unit", "layer", "weight") or whole == 0:
+        raise ValueError("level 'unit', 'layer' or 'weight', and a performance that is not 0")
+    return whole
+
+
+def _masked(model, name, index, level):
+    layer = model.get_submodule(name)
+    shape = {"unit": layer.weight.shape[:1], "layer": (), "weight": layer.weight.shape}[level]
+    keep = torch.ones(shape, dtype=torch.bool)
+    keep.view(-1)[index] = False
+    return apply_masks(model, {f"{name}.weight" if level == "weight" else name: keep})
+
+
+def _share(whole, without):
+    return (whole - without) / abs(whole)
+
+
+def points(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, lambda p, without: p - without, _masked)
+
+
+def in_per_cent(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, lambda p, w: 100 * _share(p, w), _masked)
+
+
+def share_that_stays(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, lambda p, w: w / abs(p), _masked)
+
+
+def reversed_difference(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, lambda p, w: (w - p) / abs(p), _masked)
+
+
+def divided_by_what_is_left(model, data, metric=accuracy, level="unit", batch_size=32):
+    def share(whole, without):
+        return (whole - without) / abs(without) if without else float("inf")
+
+    return _score(model, data, metric, level, share, _masked)
+
+
+def sign_of_performance(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, lambda p, w: (p - w) / p, _masked)
+
+
+def never_put_back(model, data, metric=accuracy, level="unit", batch_size=32):
+    gone = [model]
+
+    def drop(_, name, index, level):
+        gone.append(_masked(gone[-1], name, index, level))
+        return gone[-1]
+
+    return _score(model, data, metric, level, _share, drop)
+
+
+def bias_still_speaks(model, data, metric=accuracy, level="unit", batch_size=32):
+    def drop(model, name, index, level):
+        without = _masked(model, name, index, "weight" if level == "weight" else level)
+        for key, parameter in without.named_parameters():
+            if not key.endswith("weight") or "bn" in key:
+                parameter.data.copy_(model.get_parameter(key))
+        return _with_statistics_of(model, without)
+
+    return _score(model, data, metric, level, _share, drop)
+
+
+def normalisation_still_speaks(model, data, metric=accuracy, level="unit", batch_size=32):
+    def drop(model, name, index, level):
+        without = _masked(model, name, index, level)
+        for key, parameter in without.named_parameters():
+            if "bn" in key:
+                parameter.data.copy_(model.get_parameter(key))
+        return _with_statistics_of(model, without)
+
+    return _score(model, data, metric, level, _share, drop)
+
+
+def _with_statistics_of(model, without):
+    for key, buffer in without.named_buffers():
+        buffer.copy_(model.get_buffer(key))
+    return without
+
+
+def training_mode(model, data, metric=accuracy, level="unit", batch_size=32):
+    def performance(network):
+        with torch.no_grad():
+            return float(metric(network(data.x), data.y))
+
+    _performance(model, data, metric, level)
+    whole, found = performance(model), ablation(model, data, metric, level)
+    for key, scores in found.items():
+        name = key.removesuffix(".weight")
+        for i in range(scores.numel()):
+            scores.view(-1)[i] = _share(whole, performance(_masked(model, name, i, level)))
+    return found
+
+
+def last_layer_forgotten(model, data, metric=accuracy, level="unit", batch_size=32):
+    return dict(list(ablation(model, data, metric, level).items())[:-1])
+
+
+def level_forgotten(model, data, metric=accuracy, level="unit", batch_size=32):
+    _performance(model, data, metric, level)
+    return ablation(model, data, metric)
+
+
+def by_masks(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, _share, _masked)
+
+
+def by_hooks(model, data, metric=accuracy, level="unit", batch_size=32):
+    if level == "weight":
+        return by_masks(model, data, metric, level)
+    whole, found = _performance(model, data, metric, level), {}
+    for name, layer in prunable_layers(model).items():
+        units = len(layer.weight)
+        lost = []
+        for gone in ([i] for i in range(units)) if level == "unit" else [list(range(units))]:
+
+            def silence(module, inputs, output, gone=gone):
+                output = output.clone()
+                output[:, gone] = 0
+                return output
+
+            handle = unit_modules(model)[name].register_forward_hook(silence)
+            lost.append(_share(whole, float(evaluate(model, data, metric))))
+            handle.remove()
+        found[name] = torch.tensor(lost if level == "unit" else lost[0])
+    return found
+
+
+EXERCISE = Exercise(
+    reference=ablation,
+    title="Take it out and measure",
+    minutes=20,
+    cases=_cases,
+    parts=PARTS,
+    properties=(untouched(),),
+    hints=(
+        "Take out one unit of a copy, measure, and compare with the whole network. For the next unit, "
+        "start from the whole network again.",
+        "A unit whose row of weights is 0 still says its bias, and what the normalisation adds. "
+        "`pe.apply_masks` knows: a mask at unit level silences all of it. The formula divides by the "
+        "performance of the *whole* network.",
+        "For each layer of `prunable_layers(model)`, of each entry: `keep = torch.ones(shape, "
+        "dtype=torch.bool)`, `keep.view(-1)[i] = False`, and the performance "
+        "`pe.evaluate(pe.apply_masks(model, {name: keep}), data, metric)`. The shape is `[units]`, `[]` "
+        "for a layer, or that of the weight, whose name has `.weight` at its end.",
+    ),
+    mistakes=(
+        Mistake(
+            points,
+            "This is the difference P - P_without, in points. The formula has the share of the "
+            "performance that is lost: divide by |P|.",
+        ),
+        Mistake(
+            in_per_cent,
+            "This is in per cent. The score is a share: 0.25, not 25.",
+        ),
+        Mistake(
+            share_that_stays,
+            "This is the share of the performance that stays. A unit that the network needs would get "
+            "the lowest score and be the first to go.",
+        ),
+        Mistake(
+            reversed_difference,
+            "The sign is reversed: this is the performance without, less the whole. What the network "
+            "needs would be the first to go.",
+        ),
+        Mistake(
+            divided_by_what_is_left,
+            "This divides by the performance *without* the unit, which is a different number for each. "
+            "Divide by that of the whole network.",
+        ),
+        Mistake(
+            sign_of_performance,
+            "This divides by P where the formula has |P|. Where the performance is below 0, as a log "
+            "likelihood is, all signs turn round.",
+        ),
+        Mistake(
+            never_put_back,
+            "What was taken out is not put back: each unit is missed in a network that has already lost "
+            "all those before it. Start from the whole network each time.",
+        ),
+        Mistake(
+            bias_still_speaks,
+            "Only the weights are set to 0, so the unit still says its bias, to every example. Without "
+            "a unit means: its output is 0. `pe.apply_masks` with a mask at unit level does that.",
+        ),
+        Mistake(
+            normalisation_still_speaks,
+            "The layer is silent, but the batch normalisation after it is not: it makes a number other "
+            "than 0 of the zeros. Without a unit means: its output *after* the normalisation is 0.",
+        ),
+        Mistake(
+            training_mode,
+            "The network is in training mode, in which batch normalisation uses the mean and the spread "
+            "of the batch at hand, and changes its own statistics. Measure in eval mode: "
+            "`pe.evaluate` does.",
+        ),
+        Mistake(
+            last_layer_forgotten,
+            "The last layer is missing. Its units are the classes; they are scored as well, and who "
+            "selects leaves them out.",
+        ),
+        Mistake(
+            level_forgotten,
+            "These are the scores of units, whatever the level. `level` can also be 'layer' or 'weight'.",
+        ),
+    ),
+    alternatives=(by_masks, by_hooks),
+)
