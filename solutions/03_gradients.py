@@ -18,8 +18,7 @@
 # small, or must it stay because the loss cares?*
 #
 # In this lesson you measure what really happens when a weight goes, and you let gradients predict
-# it: raw, squared, and multiplied by the weight. You will see them do well before training and fail
-# after it, and you will find out what went missing.
+# it: raw, squared, and multiplied by the weight, before training and after it.
 #
 # You need lesson 02. Time: 30 minutes to read and run, and 65 for the five exercises. Computing:
 # about half a minute.
@@ -33,7 +32,6 @@ from pruneedu import plotting
 from pruneedu.course import Lesson
 from pruneedu.data import Split
 from pruneedu.training import cosine, sgd
-from scipy.stats import spearmanr
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 lesson = Lesson("03")
@@ -106,8 +104,7 @@ def in_a_row(scores):
 
 
 def agreement(scores, others):
-    """Return the rank correlation of two dicts of scores."""
-    return float(spearmanr(in_a_row(scores), in_a_row(others)).statistic)
+    return pe.rank_correlation(scores, others).spearman
 
 
 # %% tags=["nbval-ignore-output"]
@@ -204,7 +201,7 @@ def agreements(scores):
 
 
 # %% tags=["nbval-ignore-output"]
-found = {"size": agreements(scored(size)), "gradient": agreements(scored(pull))}
+found = {"size": agreements(scored(size)), "raw gradient": agreements(scored(pull))}
 lines = {name: (moments, rows) for name, rows in found.items()}
 labels = ("epochs of training", "rank correlation with the truth")
 plotting.show(plotting.curves(lines, *labels))
@@ -299,7 +296,7 @@ plotting.show(plotting.curves(lines, labels[0], "length, as a multiple of the st
 
 # %% tags=["nbval-ignore-output"]
 found["squares"] = agreements(squares)
-for name in ("gradient", "squares"):
+for name in ("raw gradient", "squares"):
     last = found[name][:, -1]
     print(f"{name}: {last.mean():.2f} with the truth ({last.min():.2f} to {last.max():.2f})")
 
@@ -343,8 +340,9 @@ lesson.source("taylor")
 # ## Exercise 4: what remains at a minimum
 #
 # At a minimum the first term of the series is gone, and $\tfrac{1}{2} h\,w^2$ is all there is. The
-# curvature $h$ is costly to compute. But for a network that predicts well, the mean of the squared
-# gradients is close to it. That is the *Fisher information*, and you have it from exercise 2:
+# curvature $h$ is costly to compute. The mean of the squared gradients stands in for it: the
+# *Fisher information*. The two are close where the predictions fit the labels. Elsewhere that is a
+# bet, and you have a judge. The squares you have from exercise 2:
 #
 # $$\text{score}(w) = w^2 \cdot \frac{1}{N} \sum_i
 # \left( \frac{\partial L_i}{\partial w} \right)^2$$
@@ -365,7 +363,7 @@ lesson.source("fisher")
 # trained networks?**
 
 # %%
-my_guess = "taylor"  # your guess: "size", "gradient", "squares", "taylor" or "fisher"
+my_guess = "taylor"  # your guess: "size", "raw gradient", "squares", "taylor", "fisher"
 
 # %%
 found["taylor"] = agreements(scored(partial(yours.taylor, data=train)))
@@ -379,10 +377,11 @@ figure = plotting.curves({name: (moments, rows) for name, rows in found.items()}
 lesson.reveal(my_guess, said, figure)
 
 # %% [markdown]
-# Read the figure from left to right. Each criterion is a term of the series, and each is right
-# where its term is the large one: the first order at the start, where there is a slope, and the
-# second at the end, where there is none. The size alone comes close to the second, because it has
-# the distance. And gradients without the weight, squared or not, stay far behind.
+# Read the figure from left to right. *taylor* is the first term of the series, *fisher* stands for
+# the second, and each is right where its term is the large one: the first at the start, where there
+# is a slope, and the second at the end, where there is none. The size alone comes close to
+# *fisher*, because it has the distance. And gradients without the weight, squared or not, stay far
+# behind.
 #
 # The two best end so close together that the figure does not show whether one is ahead. Compare
 # network by network:
@@ -420,9 +419,10 @@ products = [
 ]
 
 # %% tags=["nbval-ignore-output"]
-last = {"size": found["size"][:, -1], "fisher, with labels": found["fisher"][:, -1]}
+last = {}
 for name, scores in {"sensitivity": sensitive, "sensitivity · |w|": products}.items():
     last[name] = [agreement(*pair) for pair in zip(scores, truth[epochs], strict=True)]
+last |= {"size": found["size"][:, -1], "fisher, with labels": found["fisher"][:, -1]}
 plotting.show(plotting.bars(last, labels[1]))
 
 # %% [markdown]
@@ -435,12 +435,13 @@ plotting.show(plotting.bars(last, labels[1]))
 # for each position of the signal. On the right is what the network still knows when all the weights
 # below the cut go **at once**, with the random control. Choose a criterion and move the sparsity.
 #
-# **Find a criterion whose map has whole rows that are empty while others are full**: it ranks
-# units, not weights. And find the sparsity from which no criterion beats chance by much.
+# **Find the criteria whose maps show whole rows, full ones and empty ones**: they rank units rather
+# than weights. And one criterion is worse than chance. What does it leave of the last layer?
 
 # %%
-names = ["fisher", "taylor", "gradient", "sensitivity"]
-criteria = {name: partial(getattr(yours, name), data=train) for name in names}
+reading = {"fisher": yours.fisher, "taylor": yours.taylor, "squares": yours.gradient}
+reading["sensitivity"] = yours.sensitivity
+criteria = {name: partial(criterion, data=train) for name, criterion in reading.items()}
 criteria |= {"raw gradient": pull, "size": size, "random": pe.random}
 scores = {name: criterion(trained[0]) for name, criterion in criteria.items()}
 
@@ -457,9 +458,12 @@ kept = {name: (levels, [accuracy_at(name, level) for level in levels]) for name 
 
 # %% tags=["nbval-ignore-output"]
 def explore(criterion, sparsity):
-    first = {"fc1.weight": pe.keep_top(scores[criterion], sparsity)["fc1.weight"]}
+    masks = pe.keep_top(scores[criterion], sparsity)
     lines = {name: kept[name] for name in dict.fromkeys((criterion, "random"))}
-    title = f"{criterion}: validation accuracy {100 * accuracy_at(criterion, sparsity):.1f} %"
+    left = 100 * masks["fc2.weight"].float().mean()
+    title = f"{criterion}: accuracy {100 * accuracy_at(criterion, sparsity):.0f} %, "
+    title += f"{left:.0f} % of the last layer kept"
+    first = {"fc1.weight": masks["fc1.weight"]}
     return plotting.mask_beside_curves(first, lines, sparsity, "validation accuracy", title)
 
 
@@ -472,9 +476,9 @@ lesson.play(explore, criterion=list(criteria), sparsity=(0.0, 0.9, 0.05, 0.5))
 #
 # ## Where gradients are at their best: before training
 #
-# At the start the first order knew the truth almost perfectly. So use it there: *SNIP* (Lee and
-# others, 2019) scores a network that has not learned anything yet by $|w \cdot g|$, cuts once, and
-# trains what is left. No training is wasted on weights that will go.
+# At the start no criterion knows the truth as well as the first order. So use it there: *SNIP* (Lee
+# and others, 2019) scores a network that has not learned anything yet by $|w \cdot g|$, cuts once,
+# and trains what is left. No training is wasted on weights that will go.
 #
 # The network is a larger one, with 15,000 weights, and 90 % of them go before the first step. There
 # are two controls: a random cut, and size, which can see nothing yet but how the weights were

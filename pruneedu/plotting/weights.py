@@ -126,6 +126,7 @@ def draw_matrix(panel: Axes, name: str, mask: np.ndarray) -> str:
         bar = panel.figure.colorbar(drawn, ax=panel, label="share kept behind a point")
         format_axis(bar.ax.yaxis, percent=True)
     share = words(mask.mean(), percent=True)
+    panel.locator_params(integer=True)
     panel.set(xlabel="input", ylabel="output unit")
     panel.set_title(f"{name}: {share} kept", size=10)
     no_row, no_column = rows - mask.any(1).sum(), columns - mask.any(0).sum()
