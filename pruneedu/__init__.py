@@ -9,100 +9,85 @@ statistic → plan → rewrite → report, and every arrow is a value that can b
 >>> round(pe.sparsity(masks), 3)
 0.8
 >>> sparse = pe.apply_masks(model, masks)
+
+A name is imported when it is first asked for, so that `pruneedu --help` needs no PyTorch.
 """
 
-from pruneedu import data, models, plotting, regularization
-from pruneedu.data import load
-from pruneedu.evaluation import accuracy, evaluate, macro_f1
-from pruneedu.measuring import measure
-from pruneedu.pruning import (
-    ablation,
-    apoz,
-    apply_masks,
-    apply_masks_,
-    batchnorm_scale,
-    cubic,
-    entropy,
-    fisher,
-    gradient,
-    grasp,
-    input_masks,
-    iterative,
-    keep_top,
-    magnitude,
-    mutual_information,
-    mutual_information_of_inputs,
-    one_shot,
-    output_entropy,
-    overlap,
-    per_input,
-    prune_iteratively,
-    random,
-    rank_correlation,
-    record_gradients_,
-    sensitivity,
-    snip,
-    svm_weight,
-    synflow,
-    taylor,
-    taylor_units,
-    tree_importance,
-    wanda,
-)
-from pruneedu.seeds import seed_everything
-from pruneedu.tensors import Masks, Scores, per_layer, per_unit, prunable, sparsity
-from pruneedu.training import fit
+from importlib import import_module
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Masks",
-    "Scores",
-    "ablation",
-    "accuracy",
-    "apoz",
-    "apply_masks",
-    "apply_masks_",
-    "batchnorm_scale",
-    "cubic",
-    "data",
-    "entropy",
-    "evaluate",
-    "fisher",
-    "fit",
-    "gradient",
-    "grasp",
-    "input_masks",
-    "iterative",
-    "keep_top",
-    "load",
-    "macro_f1",
-    "magnitude",
-    "measure",
-    "models",
-    "mutual_information",
-    "mutual_information_of_inputs",
-    "one_shot",
-    "output_entropy",
-    "overlap",
-    "per_input",
-    "per_layer",
-    "per_unit",
-    "plotting",
-    "prunable",
-    "prune_iteratively",
-    "random",
-    "rank_correlation",
-    "record_gradients_",
-    "regularization",
-    "seed_everything",
-    "sensitivity",
-    "snip",
-    "sparsity",
-    "svm_weight",
-    "synflow",
-    "taylor",
-    "taylor_units",
-    "tree_importance",
-    "wanda",
-]
+_HOMES = {
+    "pruneedu.data": ("load",),
+    "pruneedu.evaluation": (
+        "accuracy",
+        "evaluate",
+        "macro_f1",
+    ),
+    "pruneedu.measuring": ("measure",),
+    "pruneedu.pruning": (
+        "ablation",
+        "apoz",
+        "apply_masks",
+        "apply_masks_",
+        "batchnorm_scale",
+        "cubic",
+        "entropy",
+        "fisher",
+        "gradient",
+        "grasp",
+        "input_masks",
+        "iterative",
+        "keep_top",
+        "magnitude",
+        "mutual_information",
+        "mutual_information_of_inputs",
+        "one_shot",
+        "output_entropy",
+        "overlap",
+        "per_input",
+        "prune_iteratively",
+        "random",
+        "rank_correlation",
+        "record_gradients_",
+        "sensitivity",
+        "snip",
+        "svm_weight",
+        "synflow",
+        "taylor",
+        "taylor_units",
+        "tree_importance",
+        "wanda",
+    ),
+    "pruneedu.seeds": ("seed_everything",),
+    "pruneedu.tensors": (
+        "Masks",
+        "Scores",
+        "per_layer",
+        "per_unit",
+        "prunable",
+        "sparsity",
+    ),
+    "pruneedu.training": ("fit",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("data", "models", "plotting", "regularization")
+
+__all__ = sorted((*_HOME_OF, *_MODULES))
+
+
+def __getattr__(name: str):
+    """Import a public name and keep it."""
+    if name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what completion offers."""
+    return [*__all__, "__version__"]
