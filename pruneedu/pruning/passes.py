@@ -111,8 +111,8 @@ def tapped(modules: Mapping[str, nn.Module], side: str = "output") -> Iterator[d
                     f"the {type(module).__name__} of layer {name!r} runs more than once in a "
                     "forward pass: give each layer a module of its own"
                 )
-            seen[name] = inputs[0] if side == "input" else output
-            # A copy goes on, so that an in-place ReLU does not change what was seen.
+            # Copies, so that an in-place ReLU does not change what was seen.
+            seen[name] = inputs[0].clone() if side == "input" else output
             return None if side == "input" else output.clone()
 
         return record

@@ -141,3 +141,24 @@ def test_wanda_sees_groups_dilation_and_padding(layer):
         alone.weight.zero_()[tuple(index)] = 1
         expected = layer.weight[tuple(index)].abs().item() * alone(x).norm().item()
         assert found[tuple(index)].item() == pytest.approx(expected, rel=1e-5)
+
+
+class OverwritesInputs(nn.Module):
+    """A network that changes the input of a layer after the layer has read it."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(4, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        h = self.fc1(x)
+        y = self.fc2(h)
+        return y + h.relu_()
+
+
+def test_wanda_sees_the_input_as_the_layer_read_it():
+    torch.manual_seed(0)
+    model, x = OverwritesInputs(), torch.randn(9, 4)
+    with torch.no_grad():
+        expected = model.fc2.weight.abs() * model.fc1(x).norm(dim=0)
+    torch.testing.assert_close(wanda(model, Split(x, None))["fc2.weight"], expected)
