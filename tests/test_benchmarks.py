@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from benchmarks import (
     ablation,
     common,
+    criteria,
     grading,
     grading_exercise,
     han,
@@ -16,11 +18,11 @@ from benchmarks import (
     pruning_speed,
 )
 from benchmarks.grading_rivals import Graded
-from pruneedu import models
+from pruneedu import models, pruning
 from pruneedu.course.judging import check
-from pruneedu.data import Split
+from pruneedu.data import Dataset, Split
 
-COMMANDS = (ablation, grading, han, import_time, pruning_speed)
+COMMANDS = (ablation, criteria, grading, han, import_time, pruning_speed)
 TINY = han.Recipe("lenet_300_100", 1, 2, 1, rate=0.05, decay=0.0, batch=32, scope="global")
 
 
@@ -42,7 +44,7 @@ def test_each_command_says_what_it_takes(command, capsys):
     assert "--quick" in said
 
 
-@pytest.mark.parametrize("name", ["common", "grading_exercise", "han"])
+@pytest.mark.parametrize("name", ["common", "criteria", "grading_exercise", "han"])
 def test_doctests(name):
     found = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))
     assert found.attempted > 0
@@ -125,6 +127,32 @@ def test_ablation_together_and_one_by_one_differ_in_time_alone(images):
     assert "| 11 neurons, 64 images |" in text
     assert "| times faster, pair by pair | 11.5 (9.8–13.2) |" in text
     assert "difference of two scores: 1e-03" in text
+
+
+def test_a_criterion_is_measured_once_and_said_in_two_tables(images, tmp_path, monkeypatch):
+    small = Dataset("tiny", images, images, images, tuple("0123456789"), "64 images of noise")
+    stage = criteria.Stage("MLP", "lenet_300_100", "tiny", epochs=1, rate=0.05)
+    scored = []
+
+    def counted(model):
+        scored.append(model)
+        return pruning.magnitude(model)
+
+    named = {"magnitude": counted, "taylor_units": partial(pruning.taylor_units, data=images)}
+    monkeypatch.setattr(criteria, "criteria", lambda *_: named)
+    monkeypatch.setattr(criteria.pe, "load", lambda name: small)
+    found = criteria.gathered(criteria.rows(stage, range(2), tmp_path))
+    again = criteria.gathered(criteria.rows(stage, range(2), tmp_path))
+    assert len(scored) == 2
+    assert again == found
+    row = found["magnitude"][0]
+    assert [len(row[part][when]) for part in ("units", "weights") for when in criteria.WHEN] == [
+        len(criteria.SPARSITIES)
+    ] * 4
+    assert "weights" not in found["taylor_units"][0]
+    units, weights = criteria.report(stage, found).split("single weights")
+    assert "| taylor_units |" in units
+    assert "| taylor_units |" not in weights
 
 
 def test_the_imports_are_compared_pair_by_pair():
