@@ -92,7 +92,8 @@ def textbook(low: Tensor, high: Tensor, bits: int) -> QParams:
     [-1.0, 0.0, 1.0, 2.0]
     """
     steps = 2 ** check_bits(bits) - 1
-    scale = _step(low, high, steps)
+    _check_range(low, high)
+    scale = _step(high - low, steps)
     return QParams(scale, -low / scale, 0, steps)
 
 
@@ -116,8 +117,10 @@ def asymmetric(low: Tensor, high: Tensor, bits: int) -> QParams:
     (0.4, 2)
     """
     steps = 2 ** check_bits(bits) - 1
-    scale = _step(low.clamp_max(0), high.clamp_min(0), steps)
-    zero_point = (-low.clamp_max(0) / scale).round().to(torch.int32)
+    _check_range(low, high)
+    low, high = low.clamp_max(0), high.clamp_min(0)
+    scale = _step(high - low, steps)
+    zero_point = (-low / scale).round().to(torch.int32)
     return QParams(scale, zero_point, 0, steps)
 
 
@@ -141,8 +144,8 @@ def symmetric(low: Tensor, high: Tensor, bits: int) -> QParams:
     (1.0, [-3, 0, 2])
     """
     most = 2 ** (check_bits(bits) - 1) - 1
-    _step(low, high, most)  # The range itself must make sense, too.
-    scale = _step(torch.zeros_like(low), torch.maximum(low.abs(), high.abs()), most)
+    _check_range(low, high)
+    scale = _step(torch.maximum(low.abs(), high.abs()), most)
     return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -most, most)
 
 
@@ -222,14 +225,17 @@ def _steps(w: Tensor, grid: QParams) -> Tensor:
     return exact + (exact.round() - exact).detach()
 
 
-def _step(low: Tensor, high: Tensor, steps: int) -> Tensor:
-    """Return (high - low) / steps, and 1 where the range is a single number."""
+def _check_range(low: Tensor, high: Tensor) -> None:
     width = high - low
     if not width.isfinite().all() or (width < 0).any():
         raise ValueError(
             f"the range runs from {low.min()} to {high.max()}: its ends must be finite and in "
             f"order, and {width.dtype} must hold high - low; look for NaN or infinity first"
         )
+
+
+def _step(width: Tensor, steps: int) -> Tensor:
+    """Return width / steps, and 1 where the range is a single number."""
     # A step below the smallest normal number would have lost its digits.
     smallest = torch.finfo(width.dtype).tiny
     return torch.where(width > 0, (width / steps).clamp_min(smallest), 1)
