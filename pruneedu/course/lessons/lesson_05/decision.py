@@ -1,0 +1,256 @@
+"""Exercise: who has won the duel, and whether anybody has."""
+
+import statistics
+
+import torch
+from torch import Tensor
+
+from pruneedu.course.exercises import Case, Exercise, Mistake
+from pruneedu.course.judging import untouched
+from pruneedu.course.lessons.making import generator
+
+
+def duel_winner(accuracies: dict[str, Tensor]) -> str | None:
+    """Return the criterion that wins the duel, or None where nobody does.
+
+    The candidate has the highest mean accuracy *after* fine-tuning. It wins if it leads each other
+    criterion by more than the spread. With d_s the lead over another on seed s:
+
+    mean_s d_s > √( Σ_s (d_s − mean d)² / (S − 1) )
+
+    The leads are taken seed by seed, since on one seed all have cut the same network. A control that
+    comes first is no winner.
+
+    Args:
+        accuracies: name -> [S, 2], a row for each seed: before and after fine-tuning. The control
+            is called "random".
+
+    Returns:
+        A name, or None: the control comes first, or the lead is not clear.
+
+    Raises:
+        ValueError: there is no control, no rival of it, or fewer than two seeds.
+
+    Source: Blalock et al., "What is the state of neural network pruning?", 2020, on what a
+    comparison of criteria has to show.
+
+    >>> control = torch.tensor([[0.2, 0.50], [0.1, 0.52], [0.2, 0.51]])
+    >>> duel_winner({"random": control, "mine": control + 0.02})
+    'mine'
+    """
+    if "random" not in accuracies or len(accuracies) < 2:
+        raise ValueError("a duel needs the control 'random' and at least one rival")
+    after = {name: rows[:, 1].double() for name, rows in accuracies.items()}
+    if len(after["random"]) < 2:
+        raise ValueError("one seed has no spread: give at least two")
+    first = max(after, key=lambda name: after[name].mean())
+    leads = [after[first] - after[name] for name in after if name != first]
+    clear = all(lead.mean() > lead.std() for lead in leads)
+    return first if clear and first != "random" else None
+
+
+PARTS = {"a clear winner": 3, "no winner": 3, "bad input is refused": 1}
+_NAMES = ("magnitude", "taylor", "entropy")
+
+
+def _cases(seed: int) -> list[Case]:
+    """Duels that are chosen so that each mistake is wrong on at least one of its part."""
+    rng = generator(seed)
+    won, open_, refused = PARTS
+    made = _drawn(rng)
+    alone = {"random": made["random"]}
+    return [
+        _case(rng, won, "another one led before", before_is_compared, spare=(both_added,)),
+        _case(rng, won, "another one has the best single run", luckiest_seed),
+        _case(rng, won, "the seeds differ more than the criteria", spread_of_each),
+        _case(rng, won, "it was far behind before", both_added, spare=(spread_of_each,)),
+        _case(rng, open_, "the lead is small", whoever_is_first, spare=_LENIENT),
+        _case(rng, open_, "two are close", better_than_chance, spare=_LENIENT[1:]),
+        _case(rng, open_, "the lead is just too small", divided_by_n, spare=_LENIENT[:1]),
+        _case(
+            rng, open_, "the lead is too small", standard_error, spare=(_LENIENT[0], divided_by_n)
+        ),
+        _case(rng, open_, "the control comes first", chance_may_win),
+        Case(refused, ({name: made[name] for name in _NAMES},), note="there is no control"),
+        Case(refused, ({n: rows[:1] for n, rows in made.items()},), note="there is one seed"),
+        Case(refused, (alone,), note="the control is alone"),
+    ]
+
+
+def _drawn(rng: torch.Generator) -> dict[str, Tensor]:
+    """A duel of four on four networks, some of which are easier to prune than others."""
+    names = ["random", *_NAMES]
+    level = torch.randn(4, 1, 4, 1, generator=rng)[0] * 0.04  # [1, seeds, 1], shared by all
+    means = torch.rand(len(names), 1, 2, generator=rng) * torch.tensor([0.3, 0.12])
+    noise = torch.randn(len(names), 4, 2, generator=rng) * 0.01
+    rows = (torch.tensor([0.2, 0.6]) + level + means + noise).round(decimals=3)
+    return dict(zip(names, rows, strict=True))
+
+
+def _case(rng: torch.Generator, part: str, note: str, wrong, spare=()) -> Case:
+    """Draw duels until this mistake gets one wrong, and those of `spare` do not."""
+    while True:
+        duel = _drawn(rng)
+        right = duel_winner(duel)
+        fits = (right is None) == (part == "no winner") and wrong(duel) != right
+        if fits and all(way(duel) == right for way in spare):
+            return Case(part, (duel,), note=note)
+
+
+def _checked(accuracies, column=1):
+    if "random" not in accuracies or len(accuracies) < 2 or len(accuracies["random"]) < 2:
+        raise ValueError("a control, a rival and two seeds, please")
+    return {name: rows[:, column].double() for name, rows in accuracies.items()}
+
+
+def _first(values, score=lambda row: row.mean()):
+    return max(values, key=lambda name: score(values[name]))
+
+
+def _decide(values, first, spread=lambda lead: lead.std(), rivals=None):
+    rivals = rivals or [name for name in values if name != first]
+    leads = [values[first] - values[name] for name in rivals]
+    clear = all(lead.mean() > spread(lead) for lead in leads)
+    return first if clear and first != "random" else None
+
+
+def before_is_compared(accuracies):
+    values = _checked(accuracies, column=0)
+    return _decide(values, _first(values))
+
+
+def both_added(accuracies):
+    before, after = (_checked(accuracies, column) for column in (0, 1))
+    values = {name: before[name] + after[name] for name in after}
+    return _decide(values, _first(values))
+
+
+def whoever_is_first(accuracies):
+    first = _first(_checked(accuracies))
+    return first if first != "random" else None
+
+
+def luckiest_seed(accuracies):
+    values = _checked(accuracies)
+    return _decide(values, _first(values, lambda row: row.max()))
+
+
+def spread_of_each(accuracies):
+    values = _checked(accuracies)
+    first = _first(values)
+    return _decide(values, first, lambda lead: values[first].std())
+
+
+def better_than_chance(accuracies):
+    values = _checked(accuracies)
+    first = _first(values)
+    return _decide(values, first, rivals=["random"]) if first != "random" else None
+
+
+def divided_by_n(accuracies):
+    values = _checked(accuracies)
+    return _decide(values, _first(values), lambda lead: lead.std(correction=0))
+
+
+def standard_error(accuracies):
+    values = _checked(accuracies)
+    return _decide(values, _first(values), lambda lead: lead.std() / len(lead) ** 0.5)
+
+
+def chance_may_win(accuracies):
+    values = _checked(accuracies)
+    first = _first(values)
+    if first == "random":
+        leads = [values[first] - values[name] for name in values if name != first]
+        return first if all(lead.mean() > lead.std() for lead in leads) else None
+    return _decide(values, first)
+
+
+_LENIENT = (better_than_chance, standard_error, divided_by_n)
+
+
+def by_statistics(accuracies):
+    _checked(accuracies)
+    after = {name: [row[1] for row in rows.tolist()] for name, rows in accuracies.items()}
+    first = sorted(after, key=lambda name: statistics.mean(after[name]))[-1]
+    for name in after:
+        leads = [a - b for a, b in zip(after[first], after[name], strict=True)]
+        if name != first and statistics.mean(leads) <= statistics.stdev(leads):
+            return None
+    return None if first == "random" else first
+
+
+def by_one_tensor(accuracies):
+    _checked(accuracies)
+    names = list(accuracies)
+    after = torch.stack([accuracies[name][:, 1] for name in names]).double()
+    best = int(after.mean(1).argmax())
+    leads = after[best] - after
+    clear = leads.mean(1) > leads.std(1)
+    clear[best] = True
+    return names[best] if clear.all() and names[best] != "random" else None
+
+
+EXERCISE = Exercise(
+    reference=duel_winner,
+    title="The scoreboard",
+    minutes=15,
+    cases=_cases,
+    parts=PARTS,
+    properties=(untouched(),),
+    hints=(
+        "Which column is the network that somebody will use? And when is a lead more than luck?",
+        "Take the mean over the seeds of column 1, and the name with the highest. Then its leads over "
+        "each of the others, seed by seed: their mean must be above their standard deviation.",
+        "`lead = after[first] - after[name]`, and `lead.mean() > lead.std()` for each other name: "
+        "PyTorch's `std` divides by S - 1. If the first is 'random', or one lead is not clear, return "
+        "None. Refuse with a ValueError a duel without a control, without a rival, or with one seed.",
+    ),
+    mistakes=(
+        Mistake(
+            before_is_compared,
+            "This decides by the accuracy *before* fine-tuning. Nobody will use that network. Column 1 "
+            "is after fine-tuning.",
+        ),
+        Mistake(
+            both_added,
+            "This mixes the accuracies before and after fine-tuning. What a network could do before "
+            "it was repaired no longer matters.",
+        ),
+        Mistake(
+            whoever_is_first,
+            "This names whoever has the highest mean. Somebody always has. It is a winner only if its "
+            "lead is larger than the spread between the seeds.",
+        ),
+        Mistake(
+            luckiest_seed,
+            "This chooses by the best single run. More luck is not a better criterion: take the mean "
+            "over the seeds.",
+        ),
+        Mistake(
+            spread_of_each,
+            "This compares the lead with the spread of the accuracies. Some networks are easier to prune "
+            "than others, for everybody, and that hides a lead that all seeds agree on. Take the leads "
+            "seed by seed, and their spread.",
+        ),
+        Mistake(
+            better_than_chance,
+            "This asks only for a lead over the control. The winner has to lead *each* other criterion.",
+        ),
+        Mistake(
+            divided_by_n,
+            "This spread divides by S. With few seeds that is too small; the formula divides by S - 1.",
+        ),
+        Mistake(
+            standard_error,
+            "This divides the spread by √S. That would say how well the mean is known, and the rule here "
+            "asks for more: the lead has to be larger than what one seed changes.",
+        ),
+        Mistake(
+            chance_may_win,
+            "The control comes first, and this calls it the winner. If chance is ahead, no criterion has "
+            "won.",
+        ),
+    ),
+    alternatives=(by_statistics, by_one_tensor),
+)
