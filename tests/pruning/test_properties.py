@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pruneedu.data import Split
+from pruneedu.lowrank import factorize
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import (
     ablation,
@@ -131,7 +132,13 @@ MASKINGS = {
 }
 
 # The same, but shapes may change.
-REWRITES = MASKINGS
+REWRITES = {
+    **MASKINGS,
+    # The first layer stays: its bias is frozen, and a factorized layer's has another name.
+    "low_rank": lambda model, x, y: factorize(
+        model, dict.fromkeys(list(prunable_layers(model))[1:], 1)
+    ),
+}
 
 ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
 ON_CRITERIA = pytest.mark.parametrize("criterion", CRITERIA.values(), ids=CRITERIA)
