@@ -4,6 +4,7 @@ from pruneedu.course.exercises import LessonRecord
 from pruneedu.course.lessons.lesson_04 import (
     class_information,
     control,
+    sureness,
     unit_entropy,
     zeros,
 )
@@ -18,6 +19,7 @@ LESSON = LessonRecord(
         unit_entropy.EXERCISE,
         class_information.EXERCISE,
         control.EXERCISE,
+        sureness.EXERCISE,
     ),
     quiz=QUIZ,
 )

@@ -176,8 +176,8 @@ EXERCISE = Exercise(
         "With p the table divided by its sum, the information is H(bins) + H(classes) - H(table). Or "
         "subtract from H(bins) the entropy within each class, weighted by the share of the class. The "
         "bins are the same for all classes.",
-        "`histograms(model, data, bins, positions, batch_size)` gives the counts, [units, bins, classes] "
-        "for each layer. With `p = n / n[0].sum()`, the three entropies are `torch.special.entr(…)` of "
+        "`histograms(model, data, bins, positions, batch_size)` of `pruneedu.pruning.histograms` counts: "
+        "[units, bins, classes] for each layer. With `p = n / n[0].sum()`, the three entropies are `torch.special.entr(…)` of "
         "`p.sum(2)`, `p.sum(1)` and `p`, each summed up. Refuse with a ValueError labels of one class.",
     ),
     mistakes=(
