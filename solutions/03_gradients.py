@@ -42,9 +42,9 @@ epochs, rounds, seeds = lesson.budget(epochs=60, rounds=12, seeds=3)
 # ## The network
 #
 # The data are MNIST-1D: signals of 40 numbers, in ten classes that take after the shapes of the
-# digits. We train on 1,500 of them. The network is so small that you can take away each of its
-# weights in turn and measure the damage. That is the judge of this lesson, and no criterion can
-# argue with it.
+# digits. They are computed on your machine, which takes some seconds the first time. We train on
+# 1,500 of them. The network is so small that you can take away each of its weights in turn and
+# measure the damage. That is the judge of this lesson, and no criterion can argue with it.
 
 # %%
 data = pe.load("mnist1d")
@@ -605,8 +605,8 @@ lesson.quiz("twice", answer="c")
 #
 # - LeCun, Denker, Solla: *Optimal brain damage* (1990). Read section 2 for the series that you
 #   used, and for what they drop from it: the slope, and all curvature between two weights.
-# - Molchanov and others: *Importance estimation for neural network pruning* (2019). Read section 3
-#   for the first order, squared, and their comparison with the truth that you measured.
+# - Molchanov and others: *Importance estimation for neural network pruning* (2019). Read it for the
+#   first order, squared, and for how well it agrees with the truth, which they measured as you did.
 # - Lee, Ajanthan, Torr: *SNIP: single-shot network pruning based on connection sensitivity* (2019).
 #   Read it for why a gradient before training can tell anything at all, and table 1 for how far it
 #   goes.
