@@ -88,7 +88,9 @@ def encode(symbols: Sequence[int], lengths: Sequence[int]) -> bytes:
     >>> encode([0, 1, 2, 0], [1, 2, 3, 3]).hex()  # 0 10 110 0
     '58'
     """
-    words = [f"{c:0{n}b}" if n else "" for n, c in zip(lengths, canonical_codes(lengths))]
+    words = [
+        f"{c:0{n}b}" if n else "" for n, c in zip(lengths, canonical_codes(lengths), strict=True)
+    ]
     written = [words[symbol] for symbol in symbols]
     if not all(written):
         missing = symbols[written.index("")]
@@ -114,7 +116,7 @@ def decode(data: bytes, lengths: Sequence[int], count: int) -> list[int]:
     [0, 1, 2, 0]
     """
     codes = canonical_codes(lengths)
-    symbol_of = {(n, c): s for s, (n, c) in enumerate(zip(lengths, codes)) if n}
+    symbol_of = {(n, c): s for s, (n, c) in enumerate(zip(lengths, codes, strict=True)) if n}
     symbols, length, word = [], 0, 0
     bits = iter(np.unpackbits(np.frombuffer(data, np.uint8)).tolist())
     longest = max(lengths, default=0)
