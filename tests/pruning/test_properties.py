@@ -35,6 +35,19 @@ from pruneedu.pruning import (
     wanda,
 )
 from pruneedu.pruning.masks import following_norm
+from pruneedu.quantization import (
+    as_rows,
+    asymmetric,
+    binary,
+    convert,
+    freeze_incrementally,
+    input_ranges,
+    learned_step,
+    plan_grids,
+    quantize,
+    straight_through,
+    weight_ranges,
+)
 from pruneedu.tensors import (
     check_scores,
     level,
@@ -121,19 +134,35 @@ def at_level(aggregate, model):
     return apply_masks(model, keep_top(aggregate(magnitude(model), model), 0.4))
 
 
+def grids(model):
+    return plan_grids(weight_ranges(model), bits=3)
+
+
 # name -> function of a model and a labelled batch (x, y): a new model with the same shapes
-MASKINGS = {
+SAME_SHAPES = {
     "weights": lambda model, x, y: at_level(lambda scores, _: scores, model),
     "units": lambda model, x, y: at_level(per_unit, model),
     "layers": lambda model, x, y: at_level(per_layer, model),
     "iterative": lambda model, x, y: prune_iteratively(
         model, magnitude, [0.3, 0.6], lambda model, after_step: after_step(model)
     )[0],
+    "quantized": lambda model, x, y: quantize(model, grids(model)),
+    "two_levels": lambda model, x, y: quantize(
+        model, {name: binary(as_rows(weight)) for name, weight in prunable(model).items()}
+    ),
+    "straight_through": lambda model, x, y: convert(straight_through(model, grids(model)))[0],
+    "learned_step": lambda model, x, y: convert(learned_step(model, grids(model)))[0],
+    "frozen_incrementally": lambda model, x, y: freeze_incrementally(
+        model, grids(model), [0.5, 1], lambda model: model
+    ),
 }
 
-# The same, but shapes may change.
+# The same, but shapes may change, or what a layer does to its inputs.
 REWRITES = {
-    **MASKINGS,
+    **SAME_SHAPES,
+    "quantized_inputs": lambda model, x, y: quantize(
+        model, plan_grids(input_ranges(model, Split(x, y)), 3, asymmetric)
+    ),
     # The first layer stays: its bias is frozen, and a factorized layer's has another name.
     "low_rank": lambda model, x, y: factorize(
         model, dict.fromkeys(list(prunable_layers(model))[1:], 1)
@@ -151,7 +180,7 @@ def on_criteria(condition):
 
 
 ON_DATA = on_criteria(lambda row: row.reads in ("inputs", "labels"))
-ON_MASKINGS = pytest.mark.parametrize("rewrite", MASKINGS.values(), ids=MASKINGS)
+ON_SAME_SHAPES = pytest.mark.parametrize("rewrite", SAME_SHAPES.values(), ids=SAME_SHAPES)
 ON_REWRITES = pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 
 
@@ -438,8 +467,8 @@ def test_a_rewrite_changes_the_outputs_and_keeps_them_finite(rewrite, model_name
 
 
 @ON_MODELS
-@ON_MASKINGS
-def test_masking_keeps_the_checkpoint_loadable(rewrite, model_name):
+@ON_SAME_SHAPES
+def test_a_rewrite_with_the_same_shapes_keeps_the_checkpoint_loadable(rewrite, model_name):
     model, x, y = prepare(model_name)
     fresh = MODELS[model_name][0]()
     new = rewrite(model, x, y)
