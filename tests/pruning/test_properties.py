@@ -48,6 +48,7 @@ from pruneedu.quantization import (
     straight_through,
     weight_ranges,
 )
+from pruneedu.sharing import codebooks, finetune_codebooks, product_codebook, share
 from pruneedu.tensors import (
     check_scores,
     level,
@@ -155,6 +156,14 @@ SAME_SHAPES = {
     "frozen_incrementally": lambda model, x, y: freeze_incrementally(
         model, grids(model), [0.5, 1], lambda model: model
     ),
+    "shared": lambda model, x, y: share(model, codebooks(model, clusters=3)),
+    "shared_rows": lambda model, x, y: share(
+        model,
+        {name: product_codebook(w, 2, width=w[0].numel()) for name, w in prunable(model).items()},
+    ),
+    "tuned_codebooks": lambda model, x, y: finetune_codebooks(
+        model, codebooks(model, clusters=3), lambda model: model
+    )[0],
 }
 
 # The same, but shapes may change, or what a layer does to its inputs.
