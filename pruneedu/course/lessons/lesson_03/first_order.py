@@ -6,12 +6,13 @@ from torch.func import functional_call, grad
 from pruneedu.course.exercises import Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_03.shared import (
-    PARTS,
+    LOSS_IGNORED,
+    LOSS_PARTS,
     TRAINING_MODE,
-    criterion_cases,
     each_batch_gradient,
     each_gradient,
     gradients_of,
+    loss_cases,
     mean_gradient,
     total,
 )
@@ -95,12 +96,16 @@ def by_functional(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return {name: weights[name].abs() * gradients[name].abs() for name in weights}
 
 
+def loss_ignored(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    return taylor(model, data, CROSS_ENTROPY, batch_size)
+
+
 EXERCISE = Exercise(
     reference=taylor,
     title="A price times a distance",
     minutes=10,
-    cases=criterion_cases,
-    parts=PARTS,
+    cases=loss_cases,
+    parts=LOSS_PARTS,
     properties=(untouched(),),
     hints=(
         "The gradient says what one unit of movement costs. How far does a weight move when it is "
@@ -151,6 +156,7 @@ EXERCISE = Exercise(
             "Only the last batch counts: each batch overwrites the one before. Add them up.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(loss_ignored, LOSS_IGNORED),
         Mistake(
             reversed_ranking,
             "The scores are negative, so the weight that would be missed most is the first to go. A "

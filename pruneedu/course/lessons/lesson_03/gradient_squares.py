@@ -7,12 +7,13 @@ from torch.func import functional_call, grad, vmap
 from pruneedu.course.exercises import Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_03.shared import (
-    PARTS,
+    LOSS_IGNORED,
+    LOSS_PARTS,
     TRAINING_MODE,
-    criterion_cases,
     each_batch_gradient,
     each_gradient,
     gradients_of,
+    loss_cases,
     total,
 )
 from pruneedu.evaluation import eval_mode
@@ -99,12 +100,16 @@ def by_vmap(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return {name: g.square().sum(0) for name, g in found.items()}
 
 
+def loss_ignored(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    return gradient(model, data, CROSS_ENTROPY, batch_size)
+
+
 EXERCISE = Exercise(
     reference=gradient,
     title="Square first, then add",
     minutes=15,
-    cases=criterion_cases,
-    parts=PARTS,
+    cases=loss_cases,
+    parts=LOSS_PARTS,
     properties=(untouched(),),
     hints=(
         "In which order do you square, and add? What is (1 - 1)², and what is 1² + (-1)²?",
@@ -143,6 +148,7 @@ EXERCISE = Exercise(
             "strong pull count for more than many with a weak one.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(loss_ignored, LOSS_IGNORED),
         Mistake(
             gradients_pile_up,
             "The gradients pile up: `backward()` adds to `.grad`, so the second example is squared "

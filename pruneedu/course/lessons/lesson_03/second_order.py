@@ -7,11 +7,12 @@ from torch.func import functional_call, grad, vmap
 from pruneedu.course.exercises import Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_03.shared import (
-    PARTS,
+    LOSS_IGNORED,
+    LOSS_PARTS,
     TRAINING_MODE,
-    criterion_cases,
     each_gradient,
     gradients_of,
+    loss_cases,
     mean_gradient,
     total,
 )
@@ -91,12 +92,16 @@ def product_first(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return {name: torch.mean((weights[name] * g) ** 2, 0) for name, g in found.items()}
 
 
+def loss_ignored(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    return fisher(model, data, CROSS_ENTROPY, batch_size)
+
+
 EXERCISE = Exercise(
     reference=fisher,
     title="What remains at a minimum",
     minutes=10,
-    cases=criterion_cases,
-    parts=PARTS,
+    cases=loss_cases,
+    parts=LOSS_PARTS,
     properties=(untouched(),),
     hints=(
         "You have all that you need: exercise 2 gave the sum over the examples of g².",
@@ -144,6 +149,7 @@ EXERCISE = Exercise(
             "multiply.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(loss_ignored, LOSS_IGNORED),
     ),
     alternatives=(by_gradient, product_first),
 )

@@ -7,16 +7,22 @@ from torch import Tensor, nn
 
 from pruneedu.course.exercises import Case
 from pruneedu.course.lessons.making import generator, randomised
+from pruneedu.course.plain import Tool
 from pruneedu.data import Split
 from pruneedu.evaluation import eval_mode
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.tensors import prunable
 
 PARTS = {"fully connected layers": 3, "convolutions and normalisation": 2, "any batch size": 2}
+LOSS_PARTS = PARTS | {"any loss": 1}
 TRAINING_MODE = (
     "The network is in training mode, in which batch normalisation uses the mean and the spread of "
     "the batch at hand: the examples change each other's gradients, and the running statistics of "
     "the network change as well. Call `model.eval()` first, or use `eval_mode(model)`."
+)
+LOSS_IGNORED = (
+    "This always takes the plain cross-entropy. The loss is an argument, so that another one can be asked "
+    "about: call `loss(model(x), y)`."
 )
 
 
@@ -40,6 +46,15 @@ def criterion_cases(seed: int) -> list[Case]:
             batches, small_cnn((3,), 3), 5, 1, 8, 8, batch_size=2, note="the last batch is smaller"
         ),
     ]
+
+
+def loss_cases(seed: int) -> list[Case]:
+    """The same, and one that brings a loss of its own."""
+    rng = generator(seed + 1)
+    brought = {"loss": Tool("cross_entropy", {"label_smoothing": 0.4})}
+    network, data = calm(mlp(5, 6, 3), rng), random_split(rng, 6, 5)
+    another = Case("any loss", (network, data), brought, "the labels are smoothed")
+    return [*criterion_cases(seed), another]
 
 
 def calm(model: nn.Module, rng: torch.Generator) -> nn.Module:
