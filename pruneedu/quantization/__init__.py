@@ -1,14 +1,6 @@
 """Quantization: ranges of weights and inputs, grids laid over them, and networks on these grids."""
 
-from pruneedu.quantization.affine import (
-    QParams,
-    asymmetric,
-    round_to_grid,
-    symmetric,
-    textbook,
-    to_floats,
-    to_integers,
-)
+from pruneedu.quantization.affine import QParams, round_to_grid, to_floats, to_integers
 from pruneedu.quantization.aware import convert, learned_step, straight_through
 from pruneedu.quantization.calibration import Range, kl, minmax, moving_average, mse, percentile
 from pruneedu.quantization.few_levels import binary, ternary
@@ -17,6 +9,7 @@ from pruneedu.quantization.freezing import distance_to_grid, freeze_incrementall
 from pruneedu.quantization.mixed import bit_sensitivity, choose_bits, packed_bytes
 from pruneedu.quantization.ranges import as_rows, input_ranges, weight_ranges
 from pruneedu.quantization.rewriting import Plan, plan_grids, quantize
+from pruneedu.quantization.schemes import asymmetric, symmetric, textbook
 
 __all__ = [
     "Plan",

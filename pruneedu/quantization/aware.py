@@ -98,7 +98,7 @@ def convert(model: nn.Module) -> tuple[nn.Module, Plan]:
         ValueError: no weight of the model is rounded; or a learned step is no longer positive.
 
     >>> from pruneedu.models import mlp
-    >>> from pruneedu.quantization.affine import symmetric
+    >>> from pruneedu.quantization.schemes import symmetric
     >>> grid = symmetric(torch.tensor(-0.1), torch.tensor(0.1), bits=2)
     >>> plain, plan = convert(straight_through(mlp(4, 2), {"fc1.weight": grid}))
     >>> list(plain.state_dict()), plan["fc1.weight"].scale

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pruneedu.quantization.affine import QParams, check_bits, round_to_grid
+from pruneedu.quantization.affine import QParams, round_to_grid
+from pruneedu.quantization.schemes import check_bits
 
 
 class Range(NamedTuple):
@@ -114,7 +115,7 @@ def mse(values: Tensor, scheme: Callable[..., QParams], bits: int, candidates: i
 
     Source: Nagel et al., "A white paper on neural network quantization", 2021.
 
-    >>> from pruneedu.quantization.affine import symmetric
+    >>> from pruneedu.quantization.schemes import symmetric
     >>> mse(torch.tensor([1.0] * 99 + [1.5]), symmetric, bits=2).high.item()
     1.0049999952316284
     """

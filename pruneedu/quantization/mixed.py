@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from pruneedu.quantization.affine import symmetric
 from pruneedu.quantization.calibration import Range
 from pruneedu.quantization.rewriting import plan_grids, quantize
+from pruneedu.quantization.schemes import symmetric
 
 Table = dict[str, dict[int, float]]
 

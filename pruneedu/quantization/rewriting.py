@@ -9,8 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pruneedu.quantization.affine import QParams, round_to_grid, symmetric
+from pruneedu.quantization.affine import QParams, round_to_grid
 from pruneedu.quantization.calibration import Range
+from pruneedu.quantization.schemes import symmetric
 from pruneedu.tensors import prunable_layers, weight_name
 
 Plan = dict[str, QParams]

@@ -5,18 +5,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pruneedu.quantization.affine import (
-    QParams,
-    asymmetric,
-    round_to_grid,
-    symmetric,
-    textbook,
-    to_floats,
-    to_integers,
-)
+from pruneedu.quantization.affine import QParams, round_to_grid, to_floats, to_integers
 from pruneedu.quantization.calibration import minmax
 from pruneedu.quantization.few_levels import binary, ternary
 from pruneedu.quantization.ranges import as_rows
+from pruneedu.quantization.schemes import asymmetric, symmetric, textbook
 
 SCHEMES = {"textbook": textbook, "asymmetric": asymmetric, "symmetric": symmetric}
 ON_SCHEMES = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)

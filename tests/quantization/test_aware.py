@@ -8,12 +8,13 @@ from torch import nn
 from pruneedu.data import Split
 from pruneedu.models import mlp, small_cnn
 from pruneedu.pruning import apply_masks, keep_top, magnitude
-from pruneedu.quantization.affine import QParams, asymmetric, round_to_grid, textbook
+from pruneedu.quantization.affine import QParams, round_to_grid
 from pruneedu.quantization.aware import convert, learned_step, straight_through
 from pruneedu.quantization.few_levels import binary
 from pruneedu.quantization.freezing import distance_to_grid
 from pruneedu.quantization.ranges import as_rows, input_ranges, weight_ranges
 from pruneedu.quantization.rewriting import plan_grids, quantize
+from pruneedu.quantization.schemes import asymmetric, textbook
 from pruneedu.tensors import per_unit, prunable
 from pruneedu.training import evaluate, fit, sgd
 

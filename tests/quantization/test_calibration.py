@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from pruneedu.quantization.affine import asymmetric, round_to_grid, symmetric
+from pruneedu.quantization.affine import round_to_grid
 from pruneedu.quantization.calibration import (
     _divergence,
     kl,
@@ -16,6 +16,7 @@ from pruneedu.quantization.calibration import (
     mse,
     percentile,
 )
+from pruneedu.quantization.schemes import asymmetric, symmetric
 
 CALIBRATORS = {
     "minmax": minmax,

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from pruneedu.data import Split
 from pruneedu.models import mlp
-from pruneedu.quantization.affine import textbook
 from pruneedu.quantization.mixed import bit_sensitivity, choose_bits, packed_bytes
 from pruneedu.quantization.ranges import input_ranges, weight_ranges
 from pruneedu.quantization.rewriting import plan_grids, quantize
+from pruneedu.quantization.schemes import textbook
 from pruneedu.training import evaluate
 
 

@@ -9,11 +9,12 @@ from torch.nn.utils import parametrizations
 from pruneedu.data import Split
 from pruneedu.models import lenet5, mlp, small_cnn
 from pruneedu.pruning import apply_masks, keep_top, magnitude
-from pruneedu.quantization.affine import QParams, asymmetric, symmetric, textbook, to_integers
+from pruneedu.quantization.affine import QParams, to_integers
 from pruneedu.quantization.calibration import Range, moving_average
 from pruneedu.quantization.few_levels import binary, ternary
 from pruneedu.quantization.ranges import as_rows, input_ranges, weight_ranges
 from pruneedu.quantization.rewriting import check_plan, plan_grids, quantize
+from pruneedu.quantization.schemes import asymmetric, symmetric, textbook
 from pruneedu.tensors import prunable
 
 
