@@ -11,15 +11,15 @@ class Job:
     function: the name to call.
     cases: packed arguments.
     hidden: dotted path of the library function that must raise meanwhile, or "".
-    optimizes: whether it may make an optimizer, whose import takes 1.5 s: the server then has it
-        done for all jobs to come.
+    needs_dynamo: whether it may make an optimizer or take a gradient by `torch.func`, the first of
+        which imports `torch._dynamo` for 1.5 s: the server then has it done for all jobs to come.
     """
 
     source: str
     function: str
     cases: tuple[bytes, ...]
     hidden: str = ""
-    optimizes: bool = False
+    needs_dynamo: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ _LESSON_ONLY = "pruneedu.course.lessons"
 _DEFINITION = re.compile(r"(?m)^[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
 _BROKEN = re.compile(r"code cell (\d+) (.+?)(?: \(line (\d+)\))?")
 _TELLING = 5  # statements
+# Words of answers that may import torch._dynamo, which the server then does once for all of them.
+_IMPORT_DYNAMO = ("optim", "fit(", "sgd_steps", "torch.func", "gradient", "example_sums")
 # Judging sets PyTorch's random state, which threads share; a large notebook takes much memory.
 _one_at_a_time = threading.Lock()
 
@@ -135,8 +137,8 @@ def _grade(
     with _one_at_a_time:
         cases = key(exercise, seed).packed
     trains = any(b'"sgd_steps"' in case for case in cases)
-    optimizes = trains or any(word in found.source for word in ("optim", "fit(", "sgd_steps"))
-    job = Job(found.source, exercise.name, cases, _hidden(exercise), optimizes)
+    needs_dynamo = trains or any(word in found.source for word in _IMPORT_DYNAMO)
+    job = Job(found.source, exercise.name, cases, _hidden(exercise), needs_dynamo)
     outcome = sandbox.run(job)
     if outcome.ended == "failed to start":
         raise RuntimeError(outcome.detail)

@@ -25,7 +25,7 @@ from pruneedu.seeds import seed_everything
 
 # What a learner's function may need; the tensors that come back need ctypeslib.
 _LIBRARY = ("math", "numpy", "numpy.ctypeslib", "pruneedu", "pruneedu.course.tools")
-_OPTIMIZERS = "torch._dynamo"  # what the first optimizer of a process imports, for 1.5 s
+_DYNAMO = "torch._dynamo"  # what the first optimizer or `torch.func.grad` of a process imports
 _TASKS, _SIZES = "/proc/self/task", "/proc/self/statm"
 _SECRET = "pruneedu.course.lessons"
 
@@ -82,8 +82,8 @@ def _serve(control: socket.socket, setting: Setting) -> None:
             message, descriptors, *_ = socket.recv_fds(control, 4096, 2)
             if not message:
                 break
-            hidden, optimizes = message.decode().split("\n")
-            _prepare(hidden, bool(int(optimizes)))
+            hidden, needs_dynamo = message.decode().split("\n")
+            _prepare(hidden, bool(int(needs_dynamo)))
             children.update(_start(hidden, *map(_socket, descriptors), setting))
         if woken in ready:
             woken.recv(4096)
@@ -99,12 +99,12 @@ def _serve(control: socket.socket, setting: Setting) -> None:
         _close(child, "killed", "the grader went away")
 
 
-def _prepare(hidden: str, optimizes: bool) -> None:
+def _prepare(hidden: str, needs_dynamo: bool) -> None:
     """Do once, for all children, what each would do."""
     with suppress(Exception):  # the child that fails will say why
         closed_version(hidden)
-    if optimizes and _OPTIMIZERS not in sys.modules:
-        importlib.import_module(_OPTIMIZERS)
+    if needs_dynamo and _DYNAMO not in sys.modules:
+        importlib.import_module(_DYNAMO)
         _freeze()
 
 

@@ -94,12 +94,12 @@ def test_a_threaded_product_and_an_optimizer_work_after_the_fork(box):
     optimizer.step()
     return bool(model(x).square().mean() < before)
     """
-    outcome = box.run(replace(job(body, torch.randn(400, 300) / 100), optimizes=True))
+    outcome = box.run(replace(job(body, torch.randn(400, 300) / 100), needs_dynamo=True))
     assert results(outcome) == [True], outcome
 
 
 def test_what_an_optimizer_imports_is_imported_once_for_all_jobs_to_come(box):
-    first = replace(job("return 'torch._dynamo' in sys.modules"), optimizes=True)
+    first = replace(job("return 'torch._dynamo' in sys.modules"), needs_dynamo=True)
     assert results(box.run(first)) == [True]
     assert value(box, "return 'torch._dynamo' in sys.modules") is True
 
