@@ -1,0 +1,24 @@
+"""Distillation: a student learns from what a teacher says and sees."""
+
+from pruneedu.distillation.features import (
+    Watched,
+    attention,
+    attention_map,
+    feature_distillation,
+    hint,
+    relational,
+)
+from pruneedu.distillation.targets import born_again, distillation, soft_targets, teach
+
+__all__ = [
+    "Watched",
+    "attention",
+    "attention_map",
+    "born_again",
+    "distillation",
+    "feature_distillation",
+    "hint",
+    "relational",
+    "soft_targets",
+    "teach",
+]
