@@ -104,11 +104,13 @@ def says(model, split=half):
         return model[:3](split.x)  # flatten, fc1, and the ReLU where there is one
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 varies = [pe.entropy(model, half, bins)["fc1"] for model in dense]
 by_chance = pe.entropy(projections, half, bins)["fc1"]
 of_best = torch.stack([score[unit] for score, unit in zip(varies, best, strict=True)])
 above = (by_chance > of_best.max()).float().mean()
+
+# %% tags=["nbval-ignore-output"]
 found = f"{100 * above:.0f} % of 200 projections have a higher entropy than any of these units."
 shown = {"most needed unit": says(dense[0])[:, best[0]], "projection": says(projections)[:, 0]}
 notes = {"most needed unit": f"{of_best[0]:.2f} nats", "projection": f"{by_chance[0]:.2f} nats"}
@@ -128,11 +130,20 @@ lesson.reveal(my_guess, found, plotting.unit_histograms(shown, bins, notes))
 # $$\text{score} = 1 - \text{APoZ} = 1 - \frac{\text{zeros}}{\text{outputs}}$$
 #
 # ## Exercise 1: zeros
-#
-# Everything that you need to listen to units is in `pruneedu.pruning.passes`. `unit_outputs(model,
-# x)` returns what the units of each layer say of a batch, after normalisation and activation: layer
-# → [examples, units, positions]. A unit of a linear layer has one position. `with scoring(model,
-# data, labels=False):` checks the data and holds the network in eval mode.
+# `passes.unit_outputs(model, x)` listens: it returns what the units of each layer say of a batch,
+# after normalisation and activation. A unit of a linear layer has one position, one of a
+# convolution many.
+
+# %%
+from pruneedu.pruning import passes
+
+spoken = passes.unit_outputs(dense[0], half.x[:5])
+print("examples, units, positions:", {name: tuple(said.shape) for name, said in spoken.items()})
+
+# %% [markdown]
+# Two helpers do the chores of every criterion. `with passes.scoring(model, data, labels=False):`
+# checks the data and holds the network in eval mode; `passes.as_scores(totals, model)` checks the
+# scores, and refuses a layer in which every unit is dead.
 
 # %% exercise="apoz"
 from pruneedu.pruning.criteria import apoz
@@ -165,7 +176,8 @@ for seed, score in enumerate(speaks):
 #
 # Luo and Wu (2017) prune the filters of convolutions that have the lowest entropy. A filter says
 # one number for each position; they take the mean over all of them first. The docstring says where
-# the bins begin and end. What the library counts with, `histograms`, is for you to write here.
+# the bins begin and end. The library counts with a function of its own, `histograms`. Write the
+# counting yourself: it is where the mistakes are.
 
 # %% exercise="entropy"
 from pruneedu.pruning.criteria import entropy
@@ -226,8 +238,16 @@ for seed in range(seeds):
 # $$I(T; y) = H(T) - \sum_c p_c \, H(T \mid y = c)$$
 #
 # A projection that spreads as widely within each class as over all has a high $H(T)$, and $I$ is 0.
-#
 # ## Exercise 3: mutual information with the class
+#
+# You have counted once, so from here on you may leave it to the library: `histograms(model, data,
+# bins, positions, batch_size)` gives the counts of each layer.
+
+# %%
+from pruneedu.pruning.histograms import histograms
+
+table = histograms(dense[0], half, bins, "mean", batch_size=128)
+print("units, bins, classes:", {name: tuple(counts.shape) for name, counts in table.items()})
 
 # %% exercise="mutual_information"
 from pruneedu.pruning.criteria import mutual_information
@@ -249,10 +269,10 @@ rows = on_average(knows, measure(projections)["fc1"], measure(untrained)["fc1"])
 plotting.show(plotting.bars(rows, "information about the class in nats"))
 
 # %% [markdown]
-# The order of the first two is turned round: **the projections vary more, and the most needed unit
-# knows more.** Most of what a projection says is about other things than the class.
+# They have changed places: **the projections vary more, and the most needed unit knows more.** Most
+# of what a projection says is about other things than the class.
 #
-# But look at the second bar. The average unit alive knows hardly more than a projection does. So
+# But look at the second bar. The average unit alive knows about as much as a projection. So
 # training has not made each unit an expert.
 #
 # ## Counting makes information
@@ -261,7 +281,7 @@ plotting.show(plotting.bars(rows, "information about the class in nats"))
 # Shuffle the labels: each picture gets the class of another one. Nothing is left to know. Do we
 # measure 0?
 
-# %% tags=["nbval-ignore-output"]
+# %%
 sizes, choices = [100, 300, 1000, 3000], {"10 bins": 10, "30 bins": 30, "100 bins": 100}
 shuffled = half.y[torch.randperm(len(half.y), generator=torch.Generator().manual_seed(0))]
 
@@ -272,12 +292,21 @@ def known(size, bins, labels=shuffled):
     return yours.mutual_information(projections, few, bins)["fc1"].mean().item()
 
 
+# %%
+def against_size(lines, xlabel, ylabel):
+    """Show lines against numbers of examples, which grow from point to point by a factor."""
+    figure = plotting.curves(lines, xlabel, ylabel)
+    panel, sizes = figure.axes[0], next(iter(lines.values()))[0]
+    panel.set_xscale("log")
+    panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    panel.minorticks_off()
+    plotting.show(figure)
+
+
 # %% tags=["nbval-ignore-output"]
 lines = {name: (sizes, [known(size, b) for size in sizes]) for name, b in choices.items()}
 lines["30 bins, true labels"] = (sizes, [known(size, bins, half.y) for size in sizes])
-figure = plotting.curves(lines, "examples", "information in nats")
-figure.axes[0].set_xscale("log")
-plotting.show(figure)
+against_size(lines, "examples", "information in nats")
 
 # %% [markdown]
 # From 100 pictures a random projection seems to know a lot of labels that were drawn by chance. The
@@ -308,23 +337,20 @@ def two_entropies(values, bins):
     return entropy, entropy + ((counts > 0).sum() - 1) / (2 * len(values))
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def sampled(size, bins, draws=20):
     """Return both entropies of random samples: [draws, 2]."""
     samples = [said[torch.randperm(len(said))[:size]] for _ in range(draws)]
     return torch.tensor([two_entropies(sample, bins) for sample in samples])
 
 
-sizes = [30, 100, 300, 1000, 3000]
-drawn = {b: torch.stack([sampled(size, b) for size in sizes], 1) for b in (30, 100)}
-lines = {
-    f"{b} bins, {name}": (sizes, table[..., i])
-    for b, table in drawn.items()
-    for i, name in enumerate(("as counted", "corrected"))
-}
-figure = plotting.curves(lines, "examples", "entropy in nats")
-figure.axes[0].set_xscale("log")
-plotting.show(figure)
+# %% tags=["nbval-ignore-output"]
+sizes, lines = [30, 100, 300, 1000, 3000], {}
+for b in (30, 100):
+    table = torch.stack([sampled(size, b) for size in sizes], dim=1)  # [draws, sizes, 2]
+    lines[f"{b} bins, as counted"] = (sizes, table[..., 0])
+    lines[f"{b} bins, corrected"] = (sizes, table[..., 1])
+against_size(lines, "examples", "entropy in nats")
 
 # %%
 for b in (30, 100):
@@ -352,10 +378,12 @@ lesson.check(above_chance)
 # %% [markdown]
 # Here it is on 300 pictures, for the projections, beside what 5,000 pictures say.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 few = Split(half.x[:300], half.y[:300])
 orders = torch.stack([torch.randperm(300) for _ in range(10)])
 binned = partial(yours.mutual_information, bins=bins)
+
+# %% tags=["nbval-ignore-output"]
 rows = {
     "300 pictures, as counted": binned(projections, few)["fc1"],
     "300 pictures, above chance": yours.above_chance(binned, projections, few, orders)["fc1"],
@@ -397,9 +425,7 @@ few, lines = [100, 300, 1000], {}
 for world, (models, split) in worlds.items():
     for name, measure in {"entropy": yours.entropy, "MI": yours.mutual_information}.items():
         lines[f"{name}, {world}"] = (few, [agreement(measure, model, split) for model in models])
-figure = plotting.curves(lines, "examples", "rank correlation with all examples")
-figure.axes[0].set_xscale("log")
-plotting.show(figure)
+against_size(lines, "examples", "rank correlation with all examples")
 
 
 # %% tags=["nbval-ignore-output"]
@@ -436,8 +462,21 @@ for world, (models, split) in worlds.items():
 #
 # ## Exercise 5: the entropy of the answers
 #
-# `without_each(model, data, statistic, "unit", batch_size)` of `pruneedu.pruning.ablation` silences
-# each unit, and returns `statistic(logits)` of what the network then says of all examples.
+# `without_each(model, data, statistic, "unit", batch_size)` silences each unit in turn, and scores
+# it by `statistic(logits)` of what the network then says of all examples. Here the statistic is the
+# accuracy.
+
+# %% tags=["nbval-ignore-output"]
+from pruneedu.pruning.ablation import without_each
+
+right = partial(pe.accuracy, y=data.validation.y)
+with passes.scoring(dense[0], data.validation):
+    score = without_each(dense[0], data.validation, right, "unit", batch_size=128)["fc1"]
+print(f"{100 * score[best[0]]:.1f} % are right without the most needed unit")
+
+# %% [markdown]
+# A layer in which every unit is dead is refused by `check_reached(model, data, batch_size)`, of the
+# same module.
 
 # %% exercise="output_entropy"
 from pruneedu.pruning.criteria import output_entropy
@@ -450,9 +489,8 @@ lesson.source("output_entropy")
 
 # %% [markdown]
 # ## A criterion has to find what is needed
-#
-# Six criteria, and a control. For each network: does it rank the units as ablation does? 1 is the
-# same order, 0 is what chance gives.
+# Six criteria, and chance as the control. For each network: does it rank the units as ablation
+# does? 1 is the same order, 0 is what chance gives.
 
 
 # %%
@@ -487,8 +525,8 @@ label = "rank correlation with ablation"
 plotting.show(plotting.bars(against_ablation(scored, needed), f"{label}, clothes"))
 
 # %% [markdown]
-# Each of them finds what the network needs, it seems, and entropy with them. **Before you read on:
-# on MNIST-1D, what is the rank correlation of entropy and ablation?**
+# All but chance find what the network needs, it seems, and entropy is among the good ones. **Before
+# you read on: on MNIST-1D, what is the rank correlation of entropy and ablation?**
 
 # %%
 my_guess = 0.8  # your guess: from -1 to 1
@@ -498,7 +536,7 @@ needed_1d = [pe.ablation(m, waves.validation, log_likelihood)["fc1"] for m in de
 scored_1d = [criteria(model, waves.train) for model in dense_1d]
 found_1d = against_ablation(scored_1d, needed_1d)
 each = found_1d["entropy"]
-found = f"{sum(each) / seeds:.2f}, and {min(each):.2f} to {max(each):.2f} over the seeds."
+found = f"It is {sum(each) / seeds:.2f}: from {min(each):.2f} to {max(each):.2f} over the seeds."
 lesson.reveal(my_guess, found, plotting.bars(found_1d, f"{label}, MNIST-1D"))
 
 # %% [markdown]
@@ -545,11 +583,11 @@ for world, tables in {"clothes": scored, "MNIST-1D": scored_1d}.items():
 # ablation with this one marked, on the right what is left of the accuracy when the lowest units go.
 #
 # **Start with the unit of the highest entropy: does the network need it? At which rank is the unit
-# that it needs most? Then look for a number of bins at which the cut by entropy beats chance. And
-# is mutual information any better?**
+# that it needs most? Is there a number of bins at which the cut by entropy beats chance? And is
+# mutual information any better?**
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 shares = [0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
@@ -612,9 +650,7 @@ lines = {
     "projections": (sizes, [entropy_by_batches(projections, s).mean() for s in sizes]),
     "log of the batch size": (sizes[:2], torch.tensor(sizes[:2]).log()),
 }
-figure = plotting.curves(lines, "examples in a batch", "mean entropy in nats")
-figure.axes[0].set_xscale("log")
-plotting.show(figure)
+against_size(lines, "examples in a batch", "mean entropy in nats")
 
 # %% [markdown]
 # Four examples fill at most four bins, so their entropy is at most log 4, whatever the unit does.
@@ -664,22 +700,20 @@ plotting.show(plotting.curves(lines, *axes, "MNIST-1D", percent="xy"))
 # Half of the units go. Nothing is left to choose, so the test examples are read.
 
 # %% tags=["nbval-ignore-output"]
-half_gone = shares.index(0.5)
 read = {
     "clothes": cuts(dense, scored, needed, data.test),
     "MNIST-1D": cuts(dense_1d, scored_1d, needed_1d, waves.test),
 }
-rows = {
-    f"{world}, {name}": torch.tensor(table)[:, half_gone]
-    for world, lines in read.items()
-    for name, (_, table) in lines.items()
-}
-plotting.show(plotting.bars(rows, "test accuracy, half of the units gone", percent=True))
+for world, lines in read.items():
+    for name, (_, rows) in lines.items():
+        right = [100 * row[shares.index(0.5)] for row in rows]
+        print(f"{world}, {name}: {min(right):.1f} to {max(right):.1f} % are right")
 
 # %% [markdown]
 # So, does a neuron that varies more know more? No: a random projection varies more than any. Does
-# one that knows more matter more? Not by itself: the network needs what others do not say. What
-# does the work is to ask the network, and the next best is to remember how loud a unit is.
+# one that knows more matter more? Not by itself: the network needs what others do not say. To find
+# the needed units, ask the whole network. The next best is to mind how loud a unit speaks, which
+# entropy forgets.
 #
 # ## Quiz
 
@@ -695,9 +729,8 @@ lesson.quiz("nan", answer="a")
 # %% [markdown]
 # ## Where it goes next
 #
-# - Luo, Wu: *An entropy-based pruning method for CNN compression* (2017). Read section 3.2 for the
-#   score that you wrote, and ask of their figures what you asked here: how many images, how many
-#   bins?
+# - Luo, Wu: *An entropy-based pruning method for CNN compression* (2017). Read it for the score
+#   that you wrote, and ask of it what you asked here: how many images, how many bins?
 # - Hu, Peng, Tai, Tang: *Network trimming: a data-driven neuron pruning approach towards efficient
 #   deep architectures* (2016). Read it for where in VGG-16 the zeros are, and for the training
 #   after each cut.

@@ -41,9 +41,9 @@ QUIZ = {
         ),
     ),
     "nan": Question(
-        "Somebody computes `-(p * p.log()).sum()`. A dead unit has one full bin and 29 empty ones, so "
-        "its score is nan. It then keeps the first half of `score.argsort(descending=True)`. What "
-        "becomes of the dead unit?",
+        "Somebody sums up p times log p and takes no care of empty bins. So the score of a dead unit, with "
+        "one full bin and 29 empty ones, is nan. The scores are sorted, greatest first, and the first half "
+        "of the units stays. What becomes of the dead unit?",
         (
             Choice(
                 "It is kept, before all others.",
