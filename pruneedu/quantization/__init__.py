@@ -6,12 +6,15 @@ from pruneedu.quantization.calibration import Range, kl, minmax, moving_average,
 from pruneedu.quantization.few_levels import binary, ternary
 from pruneedu.quantization.folding import fold_batchnorm
 from pruneedu.quantization.freezing import distance_to_grid, freeze_incrementally
+from pruneedu.quantization.integer import IntegerLayer, integer_layer, run_numpy, run_torch
+from pruneedu.quantization.integer_onnx import run_onnx
 from pruneedu.quantization.mixed import bit_sensitivity, choose_bits, packed_bytes
 from pruneedu.quantization.ranges import as_rows, input_ranges, weight_ranges
 from pruneedu.quantization.rewriting import Plan, plan_grids, quantize
 from pruneedu.quantization.schemes import asymmetric, symmetric, textbook
 
 __all__ = [
+    "IntegerLayer",
     "Plan",
     "QParams",
     "Range",
@@ -25,6 +28,7 @@ __all__ = [
     "fold_batchnorm",
     "freeze_incrementally",
     "input_ranges",
+    "integer_layer",
     "kl",
     "learned_step",
     "minmax",
@@ -35,6 +39,9 @@ __all__ = [
     "plan_grids",
     "quantize",
     "round_to_grid",
+    "run_numpy",
+    "run_onnx",
+    "run_torch",
     "straight_through",
     "symmetric",
     "ternary",
