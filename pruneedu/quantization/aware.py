@@ -2,7 +2,8 @@
 
 A parametrization of PyTorch stands between the weights that the optimizer moves and those that the
 layer uses. So `fit` trains such a network as any other, and `convert` makes it a plain one again.
-The plans here are for weights; `quantize(aware, plan)` adds grids for what goes into layers.
+The plans here are for weights and biases; `quantize(aware, plan)` adds grids for what goes into
+layers.
 """
 
 from __future__ import annotations
@@ -15,14 +16,12 @@ from torch.nn.utils import parametrize
 
 from pruneedu.pruning.masks import apply_masks
 from pruneedu.quantization.affine import round_to_grid
-from pruneedu.quantization.parametrizations import Held, OnGrid, make_plain_
+from pruneedu.quantization.parametrizations import Held, OnGrid, insert_, make_plain_
 from pruneedu.quantization.rewriting import Plan, check_plan
 from pruneedu.tensors import (
     Masks,
     check_masks,
-    layer_name,
     level,
-    prunable,
     prunable_layers,
     weight_name,
 )
@@ -35,7 +34,7 @@ def straight_through(model: nn.Module, plan: Plan, masks: Masks | None = None) -
 
     Args:
         model: the network; it is not changed.
-        plan: a grid for each weight to round ("fc1.weight").
+        plan: a grid for each weight ("fc1.weight") and bias ("fc1.bias") to round.
         masks: weight-level masks of pruned weights, which stay 0.
 
     Returns:
@@ -104,11 +103,13 @@ def convert(model: nn.Module) -> tuple[nn.Module, Plan]:
     >>> list(plain.state_dict()), plan["fc1.weight"].scale
     (['fc1.weight', 'fc1.bias'], tensor(0.1000))
     """
-    plain, plan = copy.deepcopy(model), {}
-    for name, layer in prunable_layers(plain).items():
-        if parametrize.is_parametrized(layer, "weight"):
-            grids = [s.grid() for s in layer.parametrizations.weight if isinstance(s, OnGrid)]
-            plan |= {weight_name(name): grid for grid in grids}
+    plain = copy.deepcopy(model)
+    plan = {}
+    for layer_name, layer in prunable_layers(plain).items():
+        if parametrize.is_parametrized(layer):
+            for name, steps in layer.parametrizations.items():
+                grids = [step.grid() for step in steps if isinstance(step, OnGrid)]
+                plan |= {f"{layer_name}.{name}".removeprefix("."): grid for grid in grids}
             make_plain_(layer)
     if not plan:
         raise ValueError("no weight of this model is rounded: give one made for training on grids")
@@ -119,16 +120,14 @@ def _on_grids(model: nn.Module, plan: Plan, masks: Masks | None, learn: bool) ->
     check_weights(model, plan, masks)
     aware = copy.deepcopy(model) if masks is None else apply_masks(model, masks)
     for name, grid in plan.items():
-        layer = aware.get_submodule(layer_name(name))
         if masks and name in masks:
-            pruned = Held(masks[name], torch.zeros_like(layer.weight))
-            parametrize.register_parametrization(layer, "weight", pruned)
-        parametrize.register_parametrization(layer, "weight", OnGrid(grid, learn))
+            insert_(aware, name, Held(masks[name], torch.zeros_like(model.get_parameter(name))))
+        insert_(aware, name, OnGrid(grid, learn))
     return aware
 
 
 def check_weights(model: nn.Module, plan: Plan, masks: Masks | None) -> None:
-    """Raise unless a plan and masks are for weights of a model, and 0 is on the grids with masks.
+    """Raise unless a plan is for weights and biases, masks for its weights, and 0 on their grids.
 
     >>> from pruneedu.models import mlp
     >>> from pruneedu.quantization.affine import QParams
@@ -140,7 +139,7 @@ def check_weights(model: nn.Module, plan: Plan, masks: Masks | None) -> None:
     """
     check_plan(plan, model)
     for name in plan:
-        if name not in prunable(model):
+        if name in prunable_layers(model):
             raise ValueError(
                 f"{name!r} is what goes into a layer: train with grids for weights, such as "
                 f"{weight_name(name)!r}, and add those of inputs with quantize"

@@ -13,18 +13,19 @@ from pruneedu.pruning.masks import apply_masks
 from pruneedu.pruning.selection import keep_top
 from pruneedu.quantization.affine import round_to_grid
 from pruneedu.quantization.aware import check_weights
-from pruneedu.quantization.parametrizations import Held, make_plain_
+from pruneedu.quantization.parametrizations import Held, insert_, make_plain_
 from pruneedu.quantization.rewriting import Plan
-from pruneedu.tensors import Masks, Scores, layer_name
+from pruneedu.tensors import Masks, Scores
 
 
 def distance_to_grid(model: nn.Module, plan: Plan) -> Scores:
-    """Score each weight by how far it lies from its place on the grid, in steps.
+    """Score each parameter by how far it lies from its place on the grid, in steps.
 
     score = |w - ŵ| / scale, ŵ = round_to_grid(w)
 
     Returns:
-        Weight-level scores of the weights in the plan: at most 1/2, more for what lies outside.
+        name -> the shape of the parameter, for all of the plan: at most 1/2, more for what lies
+        outside the grid.
 
     >>> from pruneedu.quantization.affine import QParams
     >>> layer = nn.Linear(3, 1)
@@ -35,9 +36,9 @@ def distance_to_grid(model: nn.Module, plan: Plan) -> Scores:
     """
     scores = {}
     for name, grid in plan.items():
-        weight = model.get_parameter(name).detach()
-        rows = (weight - round_to_grid(weight, grid)).abs().reshape(*grid.scale.shape, -1)
-        scores[name] = (rows / grid.scale[..., None]).reshape(weight.shape)
+        w = model.get_parameter(name).detach()
+        rows = (w - round_to_grid(w, grid)).abs().reshape(*grid.scale.shape, -1)
+        scores[name] = (rows / grid.scale[..., None]).reshape(w.shape)
     return scores
 
 
@@ -51,15 +52,16 @@ def freeze_incrementally(
 ) -> nn.Module:
     """Freeze more and more weights on their grids, and fine-tune the free ones after each time.
 
-    In each round and layer, the k free weights with the lowest scores go to their places on the
-    grid and stay there; k makes the frozen weights round(fraction · n) of n.
+    In each round and tensor, the k free entries with the lowest scores go to their places on the
+    grid and stay there; k makes the frozen weights round(fraction · n) of n. Biases are frozen
+    as weights are, where the plan has grids for them.
 
     Rounding all at once leaves nothing to repair it with, and weights trained by
     `straight_through` swing between two numbers of a coarse grid.
 
     Args:
         model: the trained network; it is not changed.
-        plan: a grid for each weight to freeze.
+        plan: a grid for each weight and bias to freeze.
         fractions: of the weights that masks keep, frozen after each round: rising, the last 1.
         finetune: model -> fine-tuned model, such as `lambda m: fit(m, train, epochs=2).model`.
             What is frozen passes no gradient to it.
@@ -90,31 +92,40 @@ def freeze_incrementally(
         model = apply_masks(model, masks)
     free = kept
     for fraction in fractions:
-        frozen = {n: 1 - int(m.sum()) / m.numel() * (1 - fraction) for n, m in kept.items()}
-        scores = criterion(model, plan)
-        free = keep_top({name: scores[name] for name in plan}, frozen, masks=free)
+        free = _with_fewer_free(free, kept, fraction, criterion(model, plan))
         model = _plain(finetune(_held(model, plan, free)), plan)
     return model
 
 
+def _with_fewer_free(free: Masks, kept: Masks, fraction: float, scores: Scores) -> Masks:
+    """Return masks of what stays free when a fraction of what was kept is frozen."""
+    fewer = {}
+    for name, mask in kept.items():
+        if name not in scores:
+            raise ValueError(f"the criterion did not score {name!r}: take it out of the plan")
+        still = 1 - int(mask.sum()) / mask.numel() * (1 - fraction)  # pruned or frozen
+        fewer |= keep_top({name: scores[name]}, still, masks={name: free[name]})
+    return fewer
+
+
 def _held(model: nn.Module, plan: Plan, free: Masks) -> nn.Module:
-    """Return a copy in which all but the free weights are held at their places on the grid."""
+    """Return a copy in which all but the free entries are held at their places on the grid."""
     model = copy.deepcopy(model)
     for name, grid in plan.items():
-        held = Held(free[name], round_to_grid(model.get_parameter(name), grid))
-        parametrize.register_parametrization(model.get_submodule(layer_name(name)), "weight", held)
+        insert_(model, name, Held(free[name], round_to_grid(model.get_parameter(name), grid)))
     return model
 
 
 def _plain(model: nn.Module, plan: Plan) -> nn.Module:
     """Return a copy of what `finetune` returned, with plain parameters."""
     model = copy.deepcopy(model)
-    for name in plan:
-        layer = model.get_submodule(layer_name(name))
-        if not parametrize.is_parametrized(layer, "weight"):
+    layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in plan}
+    for name, layer in layers.items():
+        if not parametrize.is_parametrized(layer, name.rpartition(".")[2]):
             raise ValueError(
-                f"finetune returned a model that no longer holds the frozen weights of {name!r}: "
+                f"finetune returned a model that no longer holds what is frozen of {name!r}: "
                 "let it return the model that it was given, or a copy, trained"
             )
+    for layer in set(layers.values()):
         make_plain_(layer)
     return model

@@ -53,30 +53,35 @@ class Held(nn.Module):
         return torch.where(self.free, weight, self.values)
 
 
-def make_plain_(layer: nn.Module) -> None:
-    """Make the weight that a layer computes a parameter again, in its old place before the bias.
+def insert_(model: nn.Module, name: str, step: nn.Module) -> None:
+    """Let a parameter pass through one more step on the way to its layer.
 
     >>> layer = nn.Linear(2, 1)
-    >>> held = Held(torch.tensor([[True, False]]), torch.zeros(1, 2))
-    >>> parametrize.register_parametrization(layer, "weight", held)
-    ParametrizedLinear(
-      in_features=2, out_features=1, bias=True
-      (parametrizations): ModuleDict(
-        (weight): ParametrizationList(
-          (0): Held()
-        )
-      )
-    )
+    >>> insert_(layer, "bias", Held(torch.tensor([False]), torch.tensor([7.0])))
+    >>> layer.bias.item()
+    7.0
+    """
+    layer, _, tensor = name.rpartition(".")
+    parametrize.register_parametrization(model.get_submodule(layer), tensor, step)
+
+
+def make_plain_(layer: nn.Module) -> None:
+    """Make what a layer computes of its parameters plain parameters again, in their old order.
+
+    >>> layer = nn.Linear(2, 1)
+    >>> insert_(layer, "weight", Held(torch.tensor([[True, False]]), torch.zeros(1, 2)))
     >>> make_plain_(layer)
     >>> list(layer.state_dict()), layer.weight[0, 1].item()
     (['weight', 'bias'], 0.0)
     """
+    plain = {
+        name: nn.Parameter(getattr(layer, name).detach(), steps.original.requires_grad)
+        for name, steps in layer.parametrizations.items()
+    }
     # Copies of a parametrized layer share its class, and `remove_parametrizations` would take the
     # weight out of that class, away from the original.
-    learns = layer.parametrizations.weight.original.requires_grad
-    weight = nn.Parameter(layer.weight.detach(), requires_grad=learns)
     layer.__class__ = parametrize.type_before_parametrizations(layer)
     del layer.parametrizations
-    layer.weight = weight
-    if layer.bias is not None:
-        layer._parameters["bias"] = layer._parameters.pop("bias")
+    layer._parameters |= plain
+    for name in ("weight", "bias"):
+        layer._parameters[name] = layer._parameters.pop(name)

@@ -56,7 +56,7 @@ def plan_grids(
 
 
 def quantize(model: nn.Module, plan: Plan) -> nn.Module:
-    """Return a copy of the model whose weights are rounded to their grids.
+    """Return a copy of the model whose weights and biases are rounded to their grids.
 
     w ← scale · (q - zero_point), q = clamp(round(w / scale + zero_point), lowest, highest)
 
@@ -67,7 +67,8 @@ def quantize(model: nn.Module, plan: Plan) -> nn.Module:
     Args:
         model: the network; it is not changed. Fold its batch normalisation before, or it stays
             in floats.
-        plan: a grid for weights ("fc1.weight") and for inputs of layers ("fc1"). The rest stays.
+        plan: grids for weights ("fc1.weight"), biases ("fc1.bias") and what goes into layers
+            ("fc1"). The rest stays.
 
     Returns:
         A new model with the same keys, `requires_grad` and mode.
@@ -93,8 +94,8 @@ def quantize(model: nn.Module, plan: Plan) -> nn.Module:
             if name in layers:
                 layers[name].register_forward_pre_hook(partial(_round_input, grid))
             else:
-                weight = quantized.get_parameter(name)
-                weight.copy_(round_to_grid(weight, grid))
+                parameter = quantized.get_parameter(name)
+                parameter.copy_(round_to_grid(parameter, grid))
     return quantized
 
 
@@ -103,28 +104,30 @@ def _round_input(grid: QParams, layer: nn.Module, inputs: tuple) -> tuple:
 
 
 def check_plan(plan: Plan, model: nn.Module) -> None:
-    """Raise unless each grid of a plan fits a weight, or what goes into a layer, of the model.
+    """Raise unless each grid of a plan fits a parameter, or what goes into a layer, of the model.
 
     >>> from pruneedu.models import mlp
     >>> grid = QParams(torch.ones(2), torch.zeros(2), -1, 1)
     >>> check_plan({"fc1.weight": grid}, mlp(4, 3))
     Traceback (most recent call last):
-    ValueError: the grid of 'fc1.weight' has scales of shape (2,), but this weight of shape (3, 4) \
-needs (), (3,) or (3, groups), with groups that divide 4
+    ValueError: the grid of 'fc1.weight' has scales of shape (2,), but its shape (3, 4) needs \
+(), (3,) or (3, groups), with groups that divide 4
     """
     if not isinstance(plan, dict) or not plan:
         raise TypeError(f"the plan is {plan!r}: give a dict from name to QParams, with an entry")
     layers = prunable_layers(model)
-    weights = {weight_name(name): layer.weight for name, layer in layers.items()}
+    parameters = {weight_name(name): layer.weight for name, layer in layers.items()}
+    parameters |= {bias_name(n): b for n, layer in layers.items() if (b := layer.bias) is not None}
     for name, grid in plan.items():
         if not isinstance(grid, QParams):
             raise TypeError(f"the grid of {name!r} is a {type(grid).__name__}: give QParams")
-        if name in weights:
-            _check_weight(name, weights[name], grid)
+        if name in parameters:
+            _check_parameter(name, parameters[name], grid)
         elif name not in layers:
             known = ", ".join(map(repr, layers)) or "none"
             raise ValueError(
-                f"this model has no layer or weight {name!r} to quantize: its layers are {known}"
+                f"this model has no layer, weight or bias {name!r} to quantize: its layers are "
+                f"{known}"
             )
         elif grid.scale.ndim:
             raise ValueError(
@@ -132,19 +135,28 @@ needs (), (3,) or (3, groups), with groups that divide 4
             )
 
 
-def _check_weight(name: str, weight: Tensor, grid: QParams) -> None:
-    if not isinstance(weight, nn.Parameter):
+def bias_name(layer: str) -> str:
+    """Return the parameter name of a layer's bias: "fc1" has "fc1.bias".
+
+    >>> bias_name("fc1"), bias_name("")
+    ('fc1.bias', 'bias')
+    """
+    return f"{layer}.bias" if layer else "bias"
+
+
+def _check_parameter(name: str, parameter: Tensor, grid: QParams) -> None:
+    if not isinstance(parameter, nn.Parameter):
         raise ValueError(
-            f"the weight of {name!r} is computed, so a rounded one would not last: remove its "
-            "parametrization first"
+            f"{name!r} is computed, so a rounded one would not last: remove its parametrization "
+            "first"
         )
-    if not weight.isfinite().all():
-        raise ValueError(f"the weight of {name!r} holds NaN or infinity: find where it began")
-    shape, (out, unit) = tuple(grid.scale.shape), (len(weight), weight[0].numel())
+    if not parameter.isfinite().all():
+        raise ValueError(f"{name!r} holds NaN or infinity: find where it began")
+    shape, (out, unit) = tuple(grid.scale.shape), (len(parameter), parameter[0].numel())
     groups = shape[1] if len(shape) == 2 else 1
     if len(shape) > 2 or shape[:1] not in ((), (out,)) or not groups or unit % groups:
         raise ValueError(
-            f"the grid of {name!r} has scales of shape {shape}, but this weight of shape "
-            f"{tuple(weight.shape)} needs (), ({out},) or ({out}, groups), with groups that "
+            f"the grid of {name!r} has scales of shape {shape}, but its shape "
+            f"{tuple(parameter.shape)} needs (), ({out},) or ({out}, groups), with groups that "
             f"divide {unit}"
         )

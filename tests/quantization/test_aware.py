@@ -162,6 +162,17 @@ def test_a_convolution_and_a_frozen_weight(make):
 
 
 @ON_AWARE
+def test_biases_train_on_grids_as_well(make, trained):
+    step = QParams(torch.tensor(0.05), torch.tensor(0), -127, 127)
+    plan = plan_grids(weight_ranges(trained), bits=4) | {"fc1.bias": step, "fc2.bias": step}
+    plain, learned = convert(fit(make(trained, plan), task(), **QUICK).model)
+    assert set(learned) == set(plan)
+    assert on_grids(plain, learned)
+    assert not torch.equal(plain.fc1.bias, trained.fc1.bias)
+    assert list(plain.state_dict()) == list(trained.state_dict())
+
+
+@ON_AWARE
 def test_what_does_not_fit_is_refused(make, trained):
     plan = plan_grids(weight_ranges(trained), bits=2)
     masks = keep_top(magnitude(trained), 0.5)

@@ -7,7 +7,7 @@ import torch
 from pruneedu.data import Split
 from pruneedu.models import mlp
 from pruneedu.pruning import apply_masks, keep_top, magnitude
-from pruneedu.quantization.affine import round_to_grid
+from pruneedu.quantization.affine import QParams, round_to_grid
 from pruneedu.quantization.freezing import distance_to_grid, freeze_incrementally
 from pruneedu.quantization.ranges import weight_ranges
 from pruneedu.quantization.rewriting import plan_grids
@@ -96,6 +96,17 @@ def test_pruned_weights_stay_zero_and_do_not_count(model, plan):
     assert torch.equal(frozen.fc1.weight, again.fc1.weight)
 
 
+def test_biases_freeze_with_the_weights(model, plan):
+    step = QParams(torch.tensor(0.05), torch.tensor(0), -127, 127)
+    plan = plan | {"fc1.bias": step, "fc2.bias": step}
+    frozen = freeze_incrementally(model, plan, [0.5, 1], Trainer())
+    assert all((d < 1e-4).all() for d in distance_to_grid(frozen, plan).values())
+    assert not torch.equal(frozen.fc1.bias, model.fc1.bias)
+    weights_only = lambda model, plan: magnitude(model)  # noqa: E731
+    with pytest.raises(ValueError, match=r"did not score 'fc1.bias': take it out of the plan"):
+        freeze_incrementally(model, plan, [1], Trainer(), criterion=weights_only)
+
+
 def test_only_the_weights_of_the_plan_freeze(model, plan):
     trainer = Trainer()
     frozen = freeze_incrementally(model, {"fc2.weight": plan["fc2.weight"]}, [1], trainer)
@@ -116,5 +127,5 @@ def test_fractions_below_zero_are_refused(model, plan):
 
 
 def test_a_finetune_that_lets_go_is_refused(model, plan):
-    with pytest.raises(ValueError, match=r"no longer holds the frozen weights of 'fc1.weight'"):
+    with pytest.raises(ValueError, match=r"no longer holds what is frozen of 'fc1.weight'"):
         freeze_incrementally(model, plan, [0.5, 1], lambda held: model)

@@ -38,6 +38,14 @@ def test_each_weight_lies_on_its_own_grid():
     assert torch.equal(quantized.fc1.bias, model.fc1.bias)
 
 
+def test_a_bias_with_a_grid_is_rounded():
+    model = seeded(mlp, 16, 12, 4)
+    step = QParams(torch.tensor(0.125), torch.tensor(0), -127, 127)
+    quantized = quantize(model, {"fc1.bias": step})
+    assert torch.equal(quantized.fc1.bias, (model.fc1.bias * 8).round() / 8)
+    assert torch.equal(quantized.fc1.weight, model.fc1.weight)
+
+
 def test_a_weight_without_a_grid_stays():
     model = seeded(mlp, 16, 12, 4)
     plan = plan_grids(weight_ranges(model), bits=2)
@@ -126,7 +134,7 @@ def test_ranges_name_the_layer_that_is_not_finite():
     model.fc2.weight.data[0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"the weights of 'fc2.weight' hold NaN"):
         weight_ranges(model)
-    with pytest.raises(ValueError, match=r"the weight of 'fc2.weight' holds NaN"):
+    with pytest.raises(ValueError, match=r"'fc2.weight' holds NaN"):
         quantize(model, {"fc2.weight": symmetric(torch.tensor(-1.0), torch.tensor(1.0), 4)})
     x = torch.full((3, 16), torch.inf)
     with pytest.raises(ValueError, match="the inputs of 'fc1' hold NaN"):
@@ -153,10 +161,14 @@ def grid(*shape):
         ({}, "with an entry"),
         ([grid()], "give a dict"),
         ({"fc1.weight": 4}, "is a int: give QParams"),
-        ({"fc9": grid()}, "no layer or weight 'fc9' to quantize: its layers are 'fc1', 'fc2'"),
-        ({"fc1.bias": grid()}, r"no layer or weight 'fc1.bias'"),
+        (
+            {"fc9": grid()},
+            "no layer, weight or bias 'fc9' to quantize: its layers are 'fc1', 'fc2'",
+        ),
+        ({"fc9.bias": grid()}, r"no layer, weight or bias 'fc9.bias'"),
+        ({"fc1.bias": grid(2)}, r"of 'fc1.bias' has scales of shape \(2,\), but its shape \(3,\)"),
         ({"fc1": grid(3)}, "into 'fc1' has 3 scales: give one"),
-        ({"fc1.weight": grid(4)}, r"scales of shape \(4,\), but this weight of shape \(3, 4\)"),
+        ({"fc1.weight": grid(4)}, r"scales of shape \(4,\), but its shape \(3, 4\)"),
         ({"fc1.weight": grid(3, 3)}, r"needs \(\), \(3,\) or \(3, groups\), with groups that di"),
         ({"fc1.weight": grid(3, 0)}, r"scales of shape \(3, 0\)"),
         ({"fc1.weight": grid(3, 2, 2)}, r"scales of shape \(3, 2, 2\)"),
