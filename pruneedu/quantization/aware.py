@@ -63,8 +63,9 @@ def learned_step(model: nn.Module, plan: Plan, masks: Masks | None = None) -> nn
 
     ∂ŵ/∂s = round(w / s) - w / s inside the grid and its end outside, times g = 1 / √(n · highest)
 
-    n is the number of weights that share a step. A weight decay of the optimizer pulls on the
-    steps as well.
+    n is the number of weights that share a step. The parameter that holds a step is its ratio to
+    the step of the plan, for Adam's sake; with SGD the step moves as the formula says. A weight
+    decay of the optimizer pulls on it as well.
 
     Args, Raises: as in `straight_through`. The steps of the plan are where training begins.
 
@@ -78,8 +79,8 @@ def learned_step(model: nn.Module, plan: Plan, masks: Masks | None = None) -> nn
     >>> from pruneedu.quantization.rewriting import plan_grids
     >>> model = mlp(16, 8, 2)
     >>> aware = learned_step(model, plan_grids(weight_ranges(model), bits=2))
-    >>> [name for name, _ in aware.fc1.named_parameters() if name.endswith("scale")]
-    ['parametrizations.weight.0.scale']
+    >>> [name for name, _ in aware.fc1.named_parameters() if name.endswith("ratio")]
+    ['parametrizations.weight.0.ratio']
     """
     return _on_grids(model, plan, masks, learn=True)
 
@@ -108,7 +109,7 @@ def convert(model: nn.Module) -> tuple[nn.Module, Plan]:
     for layer_name, layer in prunable_layers(plain).items():
         if parametrize.is_parametrized(layer):
             for name, steps in layer.parametrizations.items():
-                grids = [step.grid() for step in steps if isinstance(step, OnGrid)]
+                grids = [step.grid_now() for step in steps if isinstance(step, OnGrid)]
                 plan |= {f"{layer_name}.{name}".removeprefix("."): grid for grid in grids}
             make_plain_(layer)
     if not plan:

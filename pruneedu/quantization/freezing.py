@@ -57,7 +57,7 @@ def freeze_incrementally(
     as weights are, where the plan has grids for them.
 
     Rounding all at once leaves nothing to repair it with, and weights trained by
-    `straight_through` swing between two numbers of a coarse grid.
+    `straight_through` can swing between two numbers of a coarse grid.
 
     Args:
         model: the trained network; it is not changed.

@@ -12,31 +12,39 @@ from pruneedu.quantization.affine import QParams, round_to_grid
 
 
 class OnGrid(nn.Module):
-    """Round a weight to its grid on the way to its layer. The step is fixed, or a parameter."""
+    """Round a parameter to its grid on the way to its layer. The step is fixed, or learned.
+
+    What is learned is the ratio of the step to where it began. Its gradient is such that plain SGD
+    moves the step as if it were the parameter itself, and Adam, which moves every parameter by
+    about the learning rate, moves a step by a fraction of itself and not below 0.
+    """
 
     def __init__(self, grid: QParams, learn: bool = False):
-        """Begin with a grid; `learn` makes its scale a parameter."""
+        """Begin with a grid; `learn` makes its step a parameter."""
         super().__init__()
-        scale = grid.scale.detach().clone()
+        self.register_buffer("start", grid.scale.detach().clone())
         self.register_buffer("zero_point", grid.zero_point.clone())
-        if learn:
-            self.scale = nn.Parameter(scale)
-        else:
-            self.register_buffer("scale", scale)
+        self.ratio = nn.Parameter(torch.ones_like(self.start)) if learn else None
         self.lowest, self.highest = grid.lowest, grid.highest
 
-    def grid(self) -> QParams:
+    def grid(self, ratio: Tensor | float = 1.0) -> QParams:
+        """Return the grid whose steps are `ratio` times those at the start."""
+        return QParams(self.start * ratio, self.zero_point, self.lowest, self.highest)
+
+    def grid_now(self) -> QParams:
         """Return the grid as it is now."""
-        return QParams(self.scale.detach().clone(), self.zero_point, self.lowest, self.highest)
+        return self.grid() if self.ratio is None else self.grid(self.ratio.detach())
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the rounded weight."""
-        scale = self.scale.clone()
-        if scale.requires_grad:
+        """Return the rounded parameter."""
+        if self.ratio is None:
+            return round_to_grid(weight, self.grid())
+        ratio = self.ratio.clone()
+        if ratio.requires_grad:
             # A step sums the gradients of all its weights, so it would learn too fast.
-            share = math.sqrt(weight.numel() / scale.numel() * self.highest)
-            scale.register_hook(lambda gradient: gradient / share)
-        return round_to_grid(weight, QParams(scale, self.zero_point, self.lowest, self.highest))
+            share = math.sqrt(weight.numel() / ratio.numel() * self.highest)
+            ratio.register_hook(lambda gradient: gradient / share / self.start / self.start)
+        return round_to_grid(weight, self.grid(ratio))
 
 
 class Held(nn.Module):

@@ -120,7 +120,19 @@ def test_the_gradient_of_a_step_is_that_of_the_paper(trained):
     v = trained.fc1.weight.detach() / narrow.scale[:, None]
     slope = torch.where(v <= -3, -3, torch.where(v >= 3, 3, v.round() - v))
     expected = (slope * plain.fc1.weight.grad).sum(1) / (8 * 3) ** 0.5
-    torch.testing.assert_close(aware.fc1.parametrizations.weight[0].scale.grad, expected)
+    # Plain SGD moves the step by the learning rate times the gradient of the paper.
+    torch.optim.SGD(aware.parameters(), lr=1e-3).step()
+    moved = convert(aware)[1]["fc1.weight"].scale - narrow.scale
+    torch.testing.assert_close(moved, -1e-3 * expected, rtol=1e-3, atol=1e-8)
+
+
+def test_adam_leaves_a_small_step_positive(trained):
+    plan = plan_grids(weight_ranges(trained), bits=8)
+    adam = partial(torch.optim.Adam, lr=0.01)
+    fitted = fit(learned_step(trained, plan), task(), epochs=3, optimizer=adam).model
+    for name, grid in convert(fitted)[1].items():
+        assert plan[name].scale.max() < 0.01
+        assert (grid.scale / plan[name].scale > 0.5).all()
 
 
 def test_a_step_that_is_learned_comes_closer_than_the_range(trained):
@@ -199,8 +211,8 @@ def test_only_networks_on_grids_convert(trained):
 
 def test_a_step_that_went_negative_is_refused(trained):
     aware = learned_step(trained, plan_grids(weight_ranges(trained), bits=2))
-    aware.fc1.parametrizations.weight[0].scale.data[0] = -0.1
-    with pytest.raises(ValueError, match=r"scale runs from -0\.1"):
+    aware.fc1.parametrizations.weight[0].ratio.data[0] = -1
+    with pytest.raises(ValueError, match="scale runs from -"):
         aware(task().x)
 
 
