@@ -104,17 +104,22 @@ def convert(model: nn.Module) -> tuple[nn.Module, Plan]:
     >>> list(plain.state_dict()), plan["fc1.weight"].scale
     (['fc1.weight', 'fc1.bias'], tensor(0.1000))
     """
-    plain = copy.deepcopy(model)
-    plan = {}
-    for layer_name, layer in prunable_layers(plain).items():
-        if parametrize.is_parametrized(layer):
-            for name, steps in layer.parametrizations.items():
-                grids = [step.grid_now() for step in steps if isinstance(step, OnGrid)]
-                plan |= {f"{layer_name}.{name}".removeprefix("."): grid for grid in grids}
+    plain, plan = copy.deepcopy(model), {}
+    for name, layer in prunable_layers(plain).items():
+        if grids := _grids_now(layer):
+            plan |= {f"{name}.{tensor}".removeprefix("."): grid for tensor, grid in grids.items()}
             make_plain_(layer)
     if not plan:
         raise ValueError("no weight of this model is rounded: give one made for training on grids")
     return plain, plan
+
+
+def _grids_now(layer: nn.Module) -> Plan:
+    """Return the grids of a layer's own parameters: "weight" or "bias" -> grid."""
+    if not parametrize.is_parametrized(layer):
+        return {}
+    chains = layer.parametrizations.items()
+    return {n: s.grid_now() for n, steps in chains for s in steps if isinstance(s, OnGrid)}
 
 
 def _on_grids(model: nn.Module, plan: Plan, masks: Masks | None, learn: bool) -> nn.Module:

@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize
 
 from pruneedu.data import Split
 from pruneedu.models import mlp, small_cnn
@@ -202,6 +203,15 @@ def test_what_does_not_fit_is_refused(make, trained):
         make(trained, no_zero)
     with pytest.raises(ValueError, match="remove its parametrization"):
         make(make(trained, plan), plan)
+
+
+def test_other_parametrizations_stay(trained):
+    model = copy.deepcopy(trained)
+    parametrizations.weight_norm(model.fc1)
+    plan = {"fc2.weight": plan_grids(weight_ranges(trained), bits=2)["fc2.weight"]}
+    plain, _ = convert(straight_through(model, plan))
+    assert parametrize.is_parametrized(plain.fc1, "weight")
+    assert not parametrize.is_parametrized(plain.fc2)
 
 
 def test_only_networks_on_grids_convert(trained):
