@@ -37,11 +37,16 @@ class QParams:
 
     def __post_init__(self):
         """Raise unless this is a grid of finite numbers."""
-        if self.scale.shape != self.zero_point.shape or self.lowest >= self.highest:
+        # Up to 2^23 float32 counts halves, so that rounding means something.
+        if not -(2**23) <= self.lowest < self.highest <= 2**23:
             raise ValueError(
-                f"a grid has a zero point for each scale and lowest < highest, but the shapes are "
-                f"{tuple(self.scale.shape)} and {tuple(self.zero_point.shape)}, and the integers "
-                f"run from {self.lowest} to {self.highest}"
+                f"the grid's integers run from {self.lowest} to {self.highest}: give two numbers "
+                "in order, within 2^23 of 0"
+            )
+        if self.scale.shape != self.zero_point.shape:
+            raise ValueError(
+                f"the grid has scales of shape {tuple(self.scale.shape)} and zero points of shape "
+                f"{tuple(self.zero_point.shape)}: give one zero point for each scale"
             )
         ends = [self.scale * (q - self.zero_point) for q in (self.lowest, self.highest)]
         if not ((self.scale > 0) & ends[0].isfinite() & ends[1].isfinite()).all():
@@ -66,7 +71,7 @@ def to_integers(w: Tensor, grid: QParams) -> Tensor:
         grid: where they go. What lies outside goes to its ends.
 
     Returns:
-        The shape of w, in int8 or, where lowest is not negative, in uint8.
+        The shape of w, in the first of uint8, int8, int16 and int32 that holds the grid's.
 
     Raises:
         ValueError: NaN or infinity in w.
@@ -77,7 +82,9 @@ def to_integers(w: Tensor, grid: QParams) -> Tensor:
     """
     if not w.isfinite().all():
         raise ValueError("the values hold NaN or infinity, which no integer stands for: find it")
-    return _steps(w, grid).reshape(w.shape).to(torch.int8 if grid.lowest < 0 else torch.uint8)
+    infos = map(torch.iinfo, (torch.uint8, torch.int8, torch.int16, torch.int32))
+    fits = [i for i in infos if i.min <= grid.lowest and grid.highest <= i.max]
+    return _steps(w, grid).reshape(w.shape).to(getattr(torch, fits[0].dtype))
 
 
 def to_floats(q: Tensor, grid: QParams) -> Tensor:

@@ -214,6 +214,7 @@ def test_two_and_three_levels_refuse_what_is_not_finite_or_empty(lay):
         (1.0, torch.nan, 0, 3),
         (3e38, 0.0, 0, 3),
         (1.0, 0.0, 3, 3),
+        (1.0, 0.0, 0, 2**24),
     ],
 )
 def test_a_grid_that_is_none_is_refused(scale, zero_point, lowest, highest):
@@ -221,8 +222,25 @@ def test_a_grid_that_is_none_is_refused(scale, zero_point, lowest, highest):
         QParams(torch.tensor(scale), torch.tensor(zero_point), lowest, highest)
 
 
+@pytest.mark.parametrize(
+    ("lowest", "highest", "dtype"),
+    [
+        (0, 255, torch.uint8),
+        (-127, 127, torch.int8),
+        (-128, 128, torch.int16),
+        (0, 256, torch.int16),
+        (-40_000, 40_000, torch.int32),
+    ],
+)
+def test_integers_fit_their_dtype(lowest, highest, dtype):
+    grid = QParams(torch.tensor(0.5), torch.tensor(0), lowest, highest)
+    integers = to_integers(torch.tensor([-1e6, 1e6]), grid)
+    assert integers.tolist() == [lowest, highest]
+    assert integers.dtype == dtype
+
+
 def test_a_grid_has_a_zero_point_for_each_scale():
-    with pytest.raises(ValueError, match=r"the shapes are \(2,\) and \(\)"):
+    with pytest.raises(ValueError, match=r"scales of shape \(2,\) and zero points of shape \(\)"):
         QParams(torch.ones(2), torch.tensor(0), 0, 3)
 
 
