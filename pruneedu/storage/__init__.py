@@ -4,6 +4,7 @@ from pruneedu.storage.errors import DamagedFile
 from pruneedu.storage.file import decode, encode
 from pruneedu.storage.inspecting import Inspection, Sizes, inspect
 from pruneedu.storage.networks import contents_of, network
+from pruneedu.storage.ordering import sort_units
 from pruneedu.storage.parts import Contents, Plain, Quantized, Shared, eighth_power
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "encode",
     "inspect",
     "network",
+    "sort_units",
 ]

@@ -132,7 +132,9 @@ def _read_shared(head: Head, shape: Shape, line: Line, floats: Reader, live: Liv
     labels = shape
     if vectors := head.digits[2]:
         blocks, _, width = head.sizes
-        labels = prod(shape) // max(1, blocks * width), blocks
+        if not min(head.sizes) or prod(shape) % (blocks * width):
+            raise DamagedFile(f"vectors of shape {head.sizes} make no tensor of shape {shape}")
+        labels = prod(shape) // (blocks * width), blocks
     order, zero = _order(codebook)
     passed, live = _passed(np.zeros(labels, dtype=np.int64), line, live)
     ranks = passed + zero
@@ -182,4 +184,4 @@ def _narrow(integers: np.ndarray, dtype: torch.dtype) -> Tensor:
     limits = torch.iinfo(dtype)
     if integers.size and not limits.min <= integers.min() <= integers.max() <= limits.max:
         raise DamagedFile(f"an integer from {integers.min()} to {integers.max()} is no {dtype}")
-    return torch.from_numpy(np.ascontiguousarray(integers)).to(dtype)
+    return torch.from_numpy(np.array(integers)).to(dtype)

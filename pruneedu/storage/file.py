@@ -1,7 +1,7 @@
 """One compressed file for any mix of the techniques, decoded to the same tensors bit for bit.
 
-    magic and version (4) · checksum (4) · flags · bytes of floats · network or shapes · kind of each
-    tensor · positions and integers · floats
+    magic and version (4) · checksum (4) · flags · bytes of floats · network or shapes ·
+    kind of each tensor · positions and integers · floats
 
 Numbers are whole, seven bits a byte. Nothing in a file is run, and what it says of itself is
 checked before memory is taken for it.
@@ -30,10 +30,11 @@ from pruneedu.storage.plain_data import Reader, number_bytes, plain_bytes, read_
 
 MAGIC = b"\xd5pe\x01"  # The last byte is the version.
 _CLASSIC, _NETWORK, _SHAPES, _PLAN = 1, 2, 4, 8  # the flags
-# A file may say that it holds this many entries, and ask for this many decisions, and so many more
-# for each of its bytes. Real files stay far below; without a bound, 50 bytes could fill a memory.
-_ENTRIES, _ENTRIES_A_BYTE = 1 << 20, 1 << 12
-_DECISIONS, _DECISIONS_A_BYTE = 1 << 18, 1 << 9
+# A file may hold this many entries and ask for this many decisions, so many more for each of its
+# bytes, and never more than the last number. Real files stay far below; without bounds, 50 bytes
+# could fill a memory, or keep a reader busy for a day.
+_ENTRIES = 1 << 20, 1 << 9, 1 << 27
+_DECISIONS = 1 << 18, 1 << 9, 1 << 24
 
 
 class Opened(NamedTuple):
@@ -126,15 +127,15 @@ def opened(data: bytes) -> Opened:
     plan = read_plain(read) if flags & _PLAN else {}
     shapes = _read_layout(read, flags, architecture)
     # An empty tensor may still have many rows.
-    if sum(
-        prod(max(1, n) for n in shape) for shape in shapes.values()
-    ) > _ENTRIES + _ENTRIES_A_BYTE * len(data):
-        raise DamagedFile(f"{len(data)} bytes are said to hold the tensors {shapes}: too many")
+    entries = sum(prod(max(1, n) for n in shape) for shape in shapes.values())
+    if entries > (most := _bound(_ENTRIES, data)):
+        raise DamagedFile(f"{len(data)} bytes are said to hold {entries} entries: at most {most}")
     heads = [read_head(read) for _ in shapes]
     if floats_size > read.left() or not isinstance(plan, dict):
         raise DamagedFile("the floats overlap with the header, or the plan is no dict")
     coded, floats = read.take(read.left() - floats_size), reader(read.take(floats_size))
-    line = _line(coded, flags & _CLASSIC, len(data))
+    most = _bound(_DECISIONS, data)
+    line = classic_line(coded) if flags & _CLASSIC else arithmetic_line(coded, most)
     tensors, costs = _read_parts(dict(zip(shapes, heads, strict=True)), shapes, line, floats)
     line.finish()
     if floats.left():
@@ -176,10 +177,10 @@ def _read_layout(read: Reader, flags: int, architecture) -> Shapes:
     return shapes_of(architecture)
 
 
-def _line(coded: bytes, classic: int, size: int) -> Line:
-    if classic:
-        return classic_line(coded)
-    return arithmetic_line(coded, _DECISIONS + _DECISIONS_A_BYTE * size)
+def _bound(bound: tuple[int, int, int], data: bytes) -> int:
+    """Return how much a file of this size may ask for."""
+    base, each_byte, most = bound
+    return min(base + each_byte * len(data), most)
 
 
 def _read_parts(heads: dict[str, Head], shapes: Shapes, line: Line, floats: Reader):

@@ -49,12 +49,17 @@ def from_gaps(gaps: np.ndarray, entries: int) -> np.ndarray:
         [kept entries + fillers] rising indices of the flattened mask.
 
     Raises:
-        DamagedFile: gaps that lead past the last entry.
+        DamagedFile: gaps below 0, or that lead past the last entry.
 
     >>> from_gaps(np.array([1, 3, 1, 0]), entries=10).tolist()
     [1, 5, 7, 8]
     """
-    positions = np.cumsum(np.asarray(gaps, dtype=np.int64) + 1) - 1
+    gaps = np.asarray(gaps, dtype=np.int64)
+    if (
+        len(gaps) and not 0 <= gaps.min() <= gaps.max() < entries
+    ):  # First, so that no sum overflows.
+        raise DamagedFile(f"a gap of {gaps.min()} or {gaps.max()} in a tensor of {entries} entries")
+    positions = np.cumsum(gaps + 1) - 1
     if len(positions) and positions[-1] >= entries:
         raise DamagedFile(f"the gaps lead to entry {positions[-1]} of a tensor of {entries}")
     return positions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from math import isqrt, prod
 from typing import Any, NamedTuple
@@ -91,15 +90,16 @@ def architecture_bytes(architecture: Architecture) -> bytes:
     '0100'
     """
     name, config = architecture
-    if set(config) != set(NETWORKS.get(name, ())) or not all(map(_sensible, config.values())):
+    known, sensible = NETWORKS.get(name), all(map(_sensible, config.values()))
+    if known is None or set(config) != set(known) or not sensible:
         raise ValueError(
             f"the architecture is {name!r} with {config}: a file knows {', '.join(NETWORKS)}, as "
             "`model.architecture` has them; give None for another network"
         )
-    given = [config[key] != default for key, default in NETWORKS[name].items()]
+    given = [config[key] != default for key, default in known.items()]
     written = number_bytes(list(NETWORKS).index(name))
     written += number_bytes(sum(flag << place for place, flag in enumerate(given)))
-    values = [config[key] for key, flag in zip(NETWORKS[name], given, strict=True) if flag]
+    values = [config[key] for key, flag in zip(known, given, strict=True) if flag]
     return written + b"".join(map(plain_bytes, values))
 
 
@@ -151,15 +151,13 @@ def shapes_bytes(shapes: Shapes) -> bytes:
 
 def read_shapes(read: Reader) -> Shapes:
     """Read what `shapes_bytes` has written, or raise DamagedFile."""
-    return dict(_named_shapes(read))
-
-
-def _named_shapes(read: Reader) -> Iterator[tuple[str, tuple[int, ...]]]:
+    shapes: Shapes = {}
     for _ in range(read.number()):
         name, dimensions = read_text(read), read.number()
-        if dimensions > _MOST_DIMENSIONS:
-            raise DamagedFile(f"{name!r} is said to have {dimensions} dimensions")
-        yield name, tuple(read.number() for _ in range(dimensions))
+        if name in shapes or dimensions > _MOST_DIMENSIONS:
+            raise DamagedFile(f"{name!r} comes twice, or has {dimensions} dimensions")
+        shapes[name] = tuple(read.number() for _ in range(dimensions))
+    return shapes
 
 
 def _sensible(value: Any) -> bool:

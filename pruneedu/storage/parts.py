@@ -32,6 +32,7 @@ class Plain:
     values: Tensor
 
     def __post_init__(self):
+        """Refuse what a file cannot hold."""
         _check(self.values, "values", DTYPES)
 
     def dense(self) -> Tensor:
@@ -62,6 +63,7 @@ class Quantized:
     zero_point: Tensor
 
     def __post_init__(self):
+        """Refuse what is no grid."""
         _check(self.integers, "integers", INTEGERS[:4])
         _check(self.scale, "scale", FLOATS)
         _check(self.zero_point, "zero point", (torch.int32, self.scale.dtype))
@@ -107,12 +109,13 @@ class Shared:
     shape: tuple[int, ...] | None = None
 
     def __post_init__(self):
+        """Refuse what looks nothing up, and set the shape."""
         _check(self.labels, "labels", INTEGERS)
         _check(self.codebook, "codebook", FLOATS)
         labels, book = tuple(self.labels.shape), tuple(self.codebook.shape)
         object.__setattr__(self, "shape", labels if self.shape is None else tuple(self.shape))
         single = len(book) == 1 and self.shape == labels
-        vectors = len(book) == 3 and len(labels) == 2 and labels[1] == book[0]
+        vectors = len(book) == 3 and min(book) and len(labels) == 2 and labels[1] == book[0]
         if not single and not (vectors and prod(self.shape) == labels[0] * book[0] * book[2]):
             raise ValueError(
                 f"a codebook of shape {book} and labels of shape {labels} make no tensor of shape "

@@ -173,6 +173,6 @@ def read_plain(read: Reader, depth: int = 0) -> Any:
     # Each item takes at least a byte, so that the bytes run out before memory does.
     count = range(read.number())
     if tag == _DICT:
-        return dict((read_text(read), read_plain(read, depth + 1)) for _ in count)
+        return {read_text(read): read_plain(read, depth + 1) for _ in count}
     items = [read_plain(read, depth + 1) for _ in count]
     return tuple(items) if tag == _TUPLE else items

@@ -99,7 +99,7 @@ def _coded_entries(
     coded = mixer(
         code,
         1 + len(inner) + len(columns) + _NEAR + _AROUND,
-        weights=[-0.7, 0.1, 0.7, 0.5, 0.4],
+        weights=[0.0, 0.1, 0.4, 0.4, 0.3],
         chance=density,
     )
     near = 1 + len(inner) + len(columns)

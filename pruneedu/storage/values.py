@@ -26,7 +26,8 @@ def coded_values(code: Code, integers: np.ndarray, mask: np.ndarray) -> np.ndarr
 
     A size is coded as its number of binary digits, in unary, then the digits below the top one
     (Elias' gamma code), each bit at a chance learned so far. The contexts of a sign are the signs
-    in its column and row and that of its neighbour; those of a size are its sign and the sizes there.
+    in its column and row and that of its neighbour; those of a size are its sign and the sizes
+    there.
 
     Args:
         code: the encoder's or the decoder's, from `arithmetic`.
