@@ -110,8 +110,7 @@ def one_range_for_the_layer(model, data, bins=10, positions="mean", batch_size=1
     numbers, labels = values(model, data, positions), labels_of(model, data, positions)
 
     def score(v, y):
-        clipped = torch.cat([v, v.min().expand(1, v.shape[1]), v.max().expand(1, v.shape[1])])
-        index = bin_numbers(v, bins, clipped.amin(0), clipped.amax(0))
+        index = bin_numbers(v, bins, v.min(), v.max())
         classes = int(y.max()) + 1
         rows = [torch.bincount(u * classes + y, minlength=bins * classes) for u in index.T]
         return _information(torch.stack(rows).view(-1, bins, classes).double() / len(v))

@@ -35,7 +35,7 @@ def _cases(seed: int) -> list[Case]:
     return binned_cases(seed, tuple(PARTS))
 
 
-def _scores(numbers, bins, score=in_nats):
+def _scores(numbers, bins, score):
     """Scores of values [values, units] by layer: `score` of the shares of the bins."""
     shares = {name: counted(v, bins) / len(v) for name, v in numbers.items()}
     return check_alive({name: score(p) for name, p in shares.items()})
@@ -76,8 +76,8 @@ def before_the_activation(model, data, bins=10, positions="mean", batch_size=128
         model(data.x)
     flat = {name: out.reshape(*out.shape[:2], -1) for name, out in outputs.items()}
     if positions == "mean":
-        return _scores({name: a.mean(2) for name, a in flat.items()}, bins)
-    return _scores({name: a.movedim(1, 2).flatten(0, 1) for name, a in flat.items()}, bins)
+        return _scores({name: a.mean(2) for name, a in flat.items()}, bins, in_nats)
+    return _scores({name: a.movedim(1, 2).flatten(0, 1) for name, a in flat.items()}, bins, in_nats)
 
 
 def sign_forgotten(model, data, bins=10, positions="mean", batch_size=128):
@@ -105,11 +105,11 @@ def bins_of_each_batch(model, data, bins=10, positions="mean", batch_size=128):
 
 
 def each_position_always(model, data, bins=10, positions="mean", batch_size=128):
-    return _scores(values(model, data, "each"), bins)
+    return _scores(values(model, data, "each"), bins, in_nats)
 
 
 def mean_always(model, data, bins=10, positions="mean", batch_size=128):
-    return _scores(values(model, data, "mean"), bins)
+    return _scores(values(model, data, "mean"), bins, in_nats)
 
 
 def zeros_left_out(model, data, bins=10, positions="mean", batch_size=128):
@@ -126,13 +126,13 @@ def training_mode(model, data, bins=10, positions="mean", batch_size=128):
     with torch.no_grad():
         said = unit_outputs(model, data.x)
     if positions == "mean":
-        return _scores({name: a.mean(2) for name, a in said.items()}, bins)
-    return _scores({name: a.movedim(1, 2).flatten(0, 1) for name, a in said.items()}, bins)
+        return _scores({name: a.mean(2) for name, a in said.items()}, bins, in_nats)
+    return _scores({name: a.movedim(1, 2).flatten(0, 1) for name, a in said.items()}, bins, in_nats)
 
 
 def all_at_once(model, data, bins=10, positions="mean", batch_size=128):
     check_bins(bins, positions)
-    return _scores(values(model, data, positions), bins)
+    return _scores(values(model, data, positions), bins, in_nats)
 
 
 def by_numpy(model, data, bins=10, positions="mean", batch_size=128):
