@@ -1,4 +1,5 @@
 import platform
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,23 +17,21 @@ from pruneedu.quantization.integer_onnx import run_onnx
 from pruneedu.quantization.ranges import as_rows, input_ranges
 from pruneedu.quantization.schemes import asymmetric, symmetric, textbook
 
-
-def has_onnx():
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-RUNS = {}
 # Other x86 processors add pairs of products in 16 bits, which overflow.
-if platform.machine() not in ("x86_64", "AMD64") or torch.cpu._is_vnni_supported():
-    RUNS["torch"] = run_torch
-if has_onnx():
-    RUNS["onnx"] = run_onnx
-ON_RUNS = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+exact_sums = pytest.mark.skipif(
+    platform.machine() in ("x86_64", "AMD64") and not torch.cpu._is_vnni_supported(),
+    reason="this processor adds pairs of products in 16 bits",
+)
+with_onnx = pytest.mark.skipif(
+    not (find_spec("onnx") and find_spec("onnxruntime")), reason="no ONNX Runtime"
+)
+ON_RUNS = pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(run_torch, marks=exact_sums, id="torch"),
+        pytest.param(run_onnx, marks=with_onnx, id="onnx"),
+    ],
+)
 
 
 def grid(low, high):
@@ -100,7 +99,8 @@ def test_integers_compute_what_rounded_floats_do(make, shape):
     assert (found - expected).abs().max() <= 0.51 * layer.outputs.scale
 
 
-def test_by_hand():
+@ON_RUNS
+def test_by_hand(run):
     fc = nn.Linear(2, 1)
     fc.weight.data, fc.bias.data = torch.tensor([[2.0, -1.0]]), torch.tensor([0.5])
     weights = QParams(torch.tensor(0.5), torch.tensor(0), -127, 127)
@@ -110,10 +110,10 @@ def test_by_hand():
     assert (layer.weight.tolist(), layer.bias.tolist()) == ([[4, -2]], [4])
     q = torch.tensor([[18, 14]], dtype=torch.uint8)
     # x = (2, 1): 4 · 8 - 2 · 4 + 4 = 28 units of 1/8 make 3.5, which rounds to 4.
-    assert [run(layer, q).item() for run in (run_numpy, *RUNS.values())] == [104] * (1 + len(RUNS))
+    assert run_numpy(layer, q).item() == run(layer, q).item() == 104
 
 
-@pytest.mark.skipif("torch" not in RUNS, reason="sums of pairs overflow on this processor")
+@exact_sums
 @settings(deadline=None, max_examples=30)
 @given(st.data())
 def test_numpy_and_torch_give_the_same_integers(data):
