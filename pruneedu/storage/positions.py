@@ -71,6 +71,13 @@ def coded_mask(code: Code, mask: np.ndarray, width: int, hints: np.ndarray) -> n
 
     Raises:
         DamagedFile: a row or a column that was announced holds nothing.
+
+    >>> from pruneedu.storage.arithmetic import encoder
+    >>> write, mask = encoder(), np.zeros((300, 784), dtype=bool)
+    >>> mask[10:20, 300:330] = True
+    >>> _ = coded_mask(write.code, mask, width=28, hints=np.zeros(784, dtype=int))
+    >>> len(write.finish())  # Where 300 of 235,200 entries are, by no rule, takes 414 bytes.
+    8
     """
     rows = np.flatnonzero(coded_flags(code, mask.any(1).tolist(), [0] * len(mask)))
     columns = np.flatnonzero(coded_flags(code, mask.any(0).tolist(), hints.tolist()))

@@ -4,11 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from pruneedu.storage.arithmetic import decoder, encoder
 from pruneedu.storage.errors import DamagedFile
+from pruneedu.storage.mixing import FARTHEST, chances, log_odds, mixer
+from pruneedu.storage.positions import coded_mask
+from pruneedu.storage.values import coded_values
 
 CHANCED = st.lists(st.tuples(st.integers(1, 65535), st.integers(0, 1)), max_size=300)
 
@@ -84,3 +88,52 @@ def test_early_ends_left_bytes_and_endless_texts_are_refused():
     read = decoder(data, most=10)
     with pytest.raises(DamagedFile, match="more than 10 bits"):
         [read.code(65535, 0) for _ in range(11)]
+
+
+def test_the_tables_are_the_logistic_function_and_its_inverse():
+    squash, stretch = chances(), log_odds()
+    assert len(squash) == 2 * FARTHEST + 1
+    assert len(stretch) == 65536
+    for x in range(-FARTHEST, FARTHEST + 1, 7):
+        assert abs(squash[x + FARTHEST] - 65536 / (1 + math.exp(-x / 256))) <= 1
+    for chance in range(100, 65436, 97):
+        exact = 256 * math.log(chance / (65536 - chance))
+        # Where the table is steep, the next chance is several steps away.
+        assert abs(stretch[chance] - exact) <= 1 + 256 / min(chance, 65536 - chance)
+
+
+def test_a_mixer_comes_near_the_entropy_of_a_biased_source():
+    rng = np.random.default_rng(0)
+    bits = (rng.random(5000) < 0.1).astype(int).tolist()
+    write = encoder()
+    mixed = mixer(write.code, contexts=3, weights=[0.5, 0.5])
+    for i, bit in enumerate(bits):
+        mixed([0, 1 + i % 2], bit)
+    share = sum(bits) / 5000
+    entropy = -5000 * (share * math.log2(share) + (1 - share) * math.log2(1 - share))
+    assert 8 * len(write.finish()) < 1.03 * entropy
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    arrays.arrays(
+        "i8", st.tuples(st.integers(0, 9), st.integers(0, 9)), elements=st.integers(-9, 9)
+    ),
+    st.integers(1, 4),
+)
+def test_a_layer_is_coded_as_short_as_its_model_allows(integers, width):
+    write, chanced = encoder(), []
+
+    def code(chance, bit):
+        chanced.append((chance, bit))
+        return write.code(chance, bit)
+
+    mask = coded_mask(code, integers != 0, width, np.zeros(integers.shape[1], dtype=int))
+    assert (mask == (integers != 0)).all()
+    assert (coded_values(code, integers, mask) == integers).all()
+    data = write.finish()
+    assert 8 * len(data) <= 1.01 * ideal(chanced) + 8 * 16
+    read = decoder(data)
+    empty = np.zeros_like(integers)
+    mask = coded_mask(read.code, empty != 0, width, np.zeros(integers.shape[1], dtype=int))
+    assert (coded_values(read.code, empty, mask) == integers).all()
