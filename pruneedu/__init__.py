@@ -71,7 +71,10 @@ _HOMES = {
     "pruneedu.training": ("fit",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("data", "models", "plotting", "regularization")
+_MODULES = (
+    *("data", "distillation", "lowrank", "models", "plotting", "quantization", "regularization"),
+    *("sharing", "storage"),
+)
 
 __all__ = sorted((*_HOME_OF, *_MODULES))
 
