@@ -17,6 +17,7 @@ from pruneedu.storage.coding import Cost, read_part, write_part
 from pruneedu.storage.errors import DamagedFile
 from pruneedu.storage.heads import Head, head_bytes, head_of, read_head
 from pruneedu.storage.layout import (
+    Architecture,
     Shapes,
     architecture_bytes,
     read_architecture,
@@ -25,7 +26,7 @@ from pruneedu.storage.layout import (
     shapes_of,
 )
 from pruneedu.storage.lines import Line, arithmetic_line, classic_line
-from pruneedu.storage.parts import Contents
+from pruneedu.storage.parts import Contents, Part
 from pruneedu.storage.plain_data import Reader, number_bytes, plain_bytes, read_plain, reader
 
 MAGIC = b"\xd5pe\x01"  # The last byte is the version.
@@ -169,7 +170,7 @@ def _layout_bytes(contents: Contents) -> tuple[int, bytes]:
     return flags, written
 
 
-def _read_layout(read: Reader, flags: int, architecture) -> Shapes:
+def _read_layout(read: Reader, flags: int, architecture: Architecture | None) -> Shapes:
     """Return the shape of each tensor."""
     if flags & _SHAPES:
         return read_shapes(read)
@@ -184,7 +185,9 @@ def _bound(bound: tuple[int, int, int], data: bytes) -> int:
     return min(base + each_byte * len(data), most)
 
 
-def _read_parts(heads: dict[str, Head], shapes: Shapes, line: Line, floats: Reader):
+def _read_parts(
+    heads: dict[str, Head], shapes: Shapes, line: Line, floats: Reader
+) -> tuple[dict[str, Part], dict[str, Cost]]:
     """Return all tensors, and what each of them took."""
     tensors, costs, live = {}, {}, None
     for name, head in heads.items():

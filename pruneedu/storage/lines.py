@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -71,31 +72,47 @@ def classic_line(data: bytes | None = None) -> Line:
 
     Source: Han et al., "Deep Compression", 2016.
     """
-    written, read = bytearray(), None if data is None else reader(data)
-    bits = [0, 0]
+    return _classic_writer() if data is None else _classic_reader(reader(data))
+
+
+def _classic_writer() -> Line:
+    blocks = []
 
     def passed(integers: np.ndarray, width: int, hints: np.ndarray) -> np.ndarray:
-        if read:
-            start = read.left()
-            places = from_gaps(_read_block(read), integers.size)
-            middle, integers = read.left(), np.zeros(integers.shape, dtype=np.int64)
-            integers.flat[places] = _read_block(read, len(places))
-            sizes = start - middle, middle - read.left()
-        else:
-            gaps = [to_gaps(integers != 0, bits) for bits in _GAP_BITS]
-            blocks = [(_block(g), _block(integers.flat[from_gaps(g, integers.size)])) for g in gaps]
-            best = min(blocks, key=lambda pair: len(pair[0]) + len(pair[1]))
-            written.extend(b"".join(best))
-            sizes = len(best[0]), len(best[1])
-        bits[:] = [total + 8 * size for total, size in zip(bits, sizes, strict=True)]
+        every = [to_gaps(integers != 0, bits) for bits in _GAP_BITS]
+        pairs = [(_block(g), _block(integers.flat[from_gaps(g, integers.size)])) for g in every]
+        blocks.append(min(pairs, key=lambda pair: len(pair[0]) + len(pair[1])))
         return integers
 
-    def finish() -> bytes:
-        if read and read.left():
-            raise DamagedFile(f"{read.left()} bytes are left after the last tensor")
-        return bytes(written)
+    def spent() -> tuple[int, int]:
+        return 8 * sum(len(gaps) for gaps, _ in blocks), 8 * sum(
+            len(values) for _, values in blocks
+        )
 
-    return Line(passed, lambda: tuple(bits), finish)
+    return Line(passed, spent, lambda: b"".join(chain.from_iterable(blocks)))
+
+
+def _classic_reader(read: Reader) -> Line:
+    positions, all_bits = 0, 8 * read.left()
+
+    def passed(integers: np.ndarray, width: int, hints: np.ndarray) -> np.ndarray:
+        nonlocal positions
+        before = read.left()
+        places = from_gaps(_read_block(read), integers.size)
+        positions += 8 * (before - read.left())
+        read_integers = np.zeros(integers.shape, dtype=np.int64)
+        read_integers.flat[places] = _read_block(read, len(places))
+        return read_integers
+
+    def spent() -> tuple[int, int]:
+        return positions, all_bits - 8 * read.left() - positions
+
+    def finish() -> bytes:
+        if read.left():
+            raise DamagedFile(f"{read.left()} bytes are left after the last tensor")
+        return b""
+
+    return Line(passed, spent, finish)
 
 
 def _block(values: np.ndarray) -> bytes:
