@@ -194,7 +194,7 @@ def test_the_arithmetic_code_is_below_the_order_zero_entropy():
 
 
 def test_a_fresh_process_decodes_a_fresh_network(tmp_path):
-    model, parts = sparse_lenet()
+    model, parts = sparse_mlp()
     (tmp_path / "small.pe").write_bytes(encode(contents_of(model, parts)))
     program = (
         "import sys, torch; from pathlib import Path; from pruneedu.storage import decode, network;"
@@ -204,6 +204,7 @@ def test_a_fresh_process_decodes_a_fresh_network(tmp_path):
     files = [str(tmp_path / "small.pe"), str(tmp_path / "read.pt")]
     subprocess.run([sys.executable, "-c", program, *files], check=True, env=os.environ)
     read = torch.load(files[1], weights_only=True)
+    assert set(read) == set(parts)
     assert all(torch.equal(read[name], part.dense()) for name, part in parts.items())
 
 
