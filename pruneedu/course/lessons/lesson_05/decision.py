@@ -18,8 +18,8 @@ def duel_winner(accuracies: dict[str, Tensor]) -> str | None:
 
     mean_s d_s > √( Σ_s (d_s − mean d)² / (S − 1) )
 
-    The leads are taken seed by seed, since on one seed all have cut the same network. A control that
-    comes first is no winner.
+    The leads are taken seed by seed, since on one seed all have cut the same network. A control
+    that comes first is no winner.
 
     Args:
         accuracies: name -> [S, 2], a row for each seed: before and after fine-tuning. The control

@@ -14,7 +14,7 @@ def spearman(a: Tensor, b: Tensor) -> float:
     ρ = Σ_i (r_i − r̄) (s_i − s̄) / √(Σ_i (r_i − r̄)² · Σ_i (s_i − s̄)²)
 
     r are the ranks of a, from 1 for the lowest, and s those of b; r̄ and s̄ are their means. Equal
-    scores share the mean of the ranks that they take up: of 5, 7, 7, 9 the ranks are 1, 2.5, 2.5, 4.
+    scores share the mean of the ranks that they take up: those of 5, 7, 7, 9 are 1, 2.5, 2.5, 4.
 
     Args:
         a: scores [n].
