@@ -1,4 +1,4 @@
-"""The command line: `pruneedu start · lab · check · grade · build · doctor · progress`.
+"""The command line: `pruneedu start · lab · check · grade · build · doctor · inspect · progress`.
 
 Each command is one function that imports what it needs, so that `pruneedu --help` is quick.
 """
@@ -88,6 +88,14 @@ def doctor(options: argparse.Namespace) -> int:
     return doctor.report()
 
 
+def inspect(options: argparse.Namespace) -> int:
+    """Tell what is inside a compressed network's file, and what each component takes."""
+    from pruneedu.storage import inspect as inspected
+
+    print(inspected(options.file.read_bytes()))
+    return 0
+
+
 def progress(options: argparse.Namespace) -> int:
     """Show how far the learner is."""
     from pruneedu.course import progress
@@ -164,6 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--check", action="store_true", help="compare only; execute nothing")
 
     add(doctor)
+
+    sub = add(inspect)
+    sub.add_argument("file", type=Path, help="a file that `pruneedu.storage.encode` made")
 
     sub = add(progress)
     sub.add_argument("folder", nargs="?", type=Path, default=mine)

@@ -10,6 +10,8 @@ import pytest
 
 from pruneedu import cli
 from pruneedu.course import copying
+from pruneedu.models import mlp
+from pruneedu.storage import contents_of, encode
 
 
 @pytest.fixture
@@ -183,3 +185,14 @@ def test_without_a_command_the_commands_are_listed(capsys):
     out = capsys.readouterr().out
     for command in ("start", "lab", "check", "grade", "build", "doctor", "progress"):
         assert f"\n    {command} " in out
+
+
+def test_inspect_tells_what_is_inside_and_refuses_what_is_no_such_file(tmp_path, capsys):
+    file = tmp_path / "small.pe"
+    file.write_bytes(encode(contents_of(mlp(4, 2))))
+    assert cli.main(["inspect", str(file)]) == 0
+    assert "mlp(sizes=(4, 2))" in capsys.readouterr().out
+    file.write_bytes(file.read_bytes()[:-1])
+    assert cli.main(["inspect", str(file)]) == 2
+    assert capsys.readouterr().err.startswith("pruneedu: ")
+    assert cli.main(["inspect", str(tmp_path / "absent.pe")]) == 2

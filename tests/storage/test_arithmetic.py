@@ -2,6 +2,7 @@
 
 import math
 
+import constriction
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,7 +67,6 @@ def test_what_was_spent_grows_with_the_ideal_length(chanced):
 
 
 def test_a_second_coder_needs_as_many_bytes():
-    constriction = pytest.importorskip("constriction")
     rng = np.random.default_rng(0)
     chances = rng.integers(1, 65536, 4000)
     bits = (rng.random(4000) < chances / 65536).astype(np.int32)

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import product
 
+import dahuffman
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,7 +43,6 @@ def test_no_prefix_code_is_shorter(counts):
 
 @given(SYMBOLS.filter(lambda symbols: len(set(symbols)) > 1))
 def test_a_second_implementation_needs_as_many_bits(symbols):
-    dahuffman = pytest.importorskip("dahuffman")
     # It adds an end-of-data symbol of its own, which stands here as a symbol that occurs once.
     theirs = dahuffman.HuffmanCodec.from_frequencies(Counter(symbols)).get_code_table()
     counts = [*counted(symbols), 1]
