@@ -451,10 +451,10 @@ axes = ("epochs of fine-tuning", "validation accuracy")
 plotting.show(plotting.curves(repaired, *axes, percent="y"))
 
 # %% [markdown]
-# The lines cross within the first epochs. And most of them draw together: the longer the repair,
-# the less it matters who has made the cut. When you read that a criterion is better, ask two things
-# first: *after how much fine-tuning, and how far ahead of chance?* Many papers do not say (Blalock
-# 2020).
+# The lines cross within the first epochs. With each further one chance comes closer to the best,
+# and mutual information, which was first, does not come back. When you read that a criterion is
+# better, ask two things first: *after how much fine-tuning, and how far ahead of chance?* Many
+# papers do not say (Blalock 2020).
 #
 # ## Exercise 4: the scoreboard
 #
@@ -600,9 +600,10 @@ verdict(results)
 # %% [markdown]
 # ## Break: the control that could not win
 #
-# A report repeats the duel with 70 % of the units gone. All seven criteria were turned from weights
-# to units by a sum, so the author treats the control alike: a random number for each weight, summed
-# over each unit. It ends with the sentence "every criterion beats chance by a wide margin".
+# A report repeats the duel with 70 % of the units gone. Some of the criteria are turned from
+# weights to units by a sum, so the author treats the control alike: a random number for each
+# weight, summed over each unit. It ends with the sentence "every criterion beats chance by a wide
+# margin".
 #
 # **What accuracy does this control reach after fine-tuning?** There are ten classes.
 
@@ -707,6 +708,8 @@ accuracies = {name: [tested(*at) for at in enumerate(masks)] for name, masks in 
 plotting.show(plotting.bars(accuracies, "test accuracy, 50 % of the units gone", percent=True))
 
 # %% [markdown]
+# Has the order of round two held? And what has half of the network cost, cut by chance?
+#
 # ## Quiz
 
 # %%

@@ -122,31 +122,27 @@ def never_put_back(model, data, metric=accuracy, level="unit", batch_size=32):
 
 
 def bias_still_speaks(model, data, metric=accuracy, level="unit", batch_size=32):
-    def drop(model, name, index, level):
-        without = _masked(model, name, index, "weight" if level == "weight" else level)
-        for key, parameter in without.named_parameters():
-            if not key.endswith("weight") or "bn" in key:
-                parameter.data.copy_(model.get_parameter(key))
-        return _with_statistics_of(model, without)
+    def is_back(key):
+        return not key.endswith("weight") or "bn" in key
 
-    return _score(model, data, metric, level, _share, drop)
+    return _score(model, data, metric, level, _share, _all_but(is_back))
 
 
 def normalisation_still_speaks(model, data, metric=accuracy, level="unit", batch_size=32):
+    return _score(model, data, metric, level, _share, _all_but(lambda key: "bn" in key))
+
+
+def _all_but(is_back):
+    """Take out as `_masked` does, and put back the parameters and statistics of these names."""
+
     def drop(model, name, index, level):
-        without = _masked(model, name, index, level)
-        for key, parameter in without.named_parameters():
-            if "bn" in key:
-                parameter.data.copy_(model.get_parameter(key))
-        return _with_statistics_of(model, without)
+        without, whole = _masked(model, name, index, level), model.state_dict()
+        for key, value in without.state_dict().items():
+            if is_back(key):
+                value.copy_(whole[key])
+        return without
 
-    return _score(model, data, metric, level, _share, drop)
-
-
-def _with_statistics_of(model, without):
-    for key, buffer in without.named_buffers():
-        buffer.copy_(model.get_buffer(key))
-    return without
+    return drop
 
 
 def training_mode(model, data, metric=accuracy, level="unit", batch_size=32):
