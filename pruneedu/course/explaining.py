@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pruneedu.course.comparing import alike, difference
 from pruneedu.course.exercises import Case, Difference, Exercise, Mistake
-from pruneedu.course.plain import unpack
+from pruneedu.course.plain import NotPlainError, unpack
 
 if TYPE_CHECKING:
     from pruneedu.course.judging import Key
@@ -106,7 +106,10 @@ def _describe(exercise: Exercise, case: Case, expected: dict, seen: dict, found:
 def _describe_error(expected: dict, error: dict[str, str], note: str) -> str:
     if error["type"] == "NotRun":
         return "It ended before all cases had run."
-    raised = f"it raised {error['type']}" + (f": {error['message']}" if error["message"] else "")
+    message = error["message"].rstrip(".")
+    if error["type"] == NotPlainError.__name__:
+        return f"What it returned cannot be judged{note}: {message}."
+    raised = f"it raised {error['type']}" + (f": {message}" if message else "")
     line = f" Your line: `{error['line']}`" if error["line"] else ""
     if "error" in expected:
         return f"Expected {expected['error']['type']}{note}; {raised}.{line}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -24,7 +25,7 @@ _DTYPES = {
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.bfloat16, torch.float16, torch.float32, torch.float64),
 }
-_HINTS = {"numpy": "call .item() or torch.from_numpy(...)", "torch": "return a plain torch.Tensor"}
+_HINTS = {"numpy": "call torch.from_numpy(...)", "torch": "return a plain torch.Tensor"}
 
 
 class NotPlainError(ValueError):
@@ -50,9 +51,9 @@ def pack(value) -> bytes:
     """Turn plain data into bytes.
 
     Args:
-        value: made of None, bool, int, float, str, list, tuple, dict (keys: str or int), dense
-            tensors, splits of a data set, models of `pruneedu.models` and tools, each of exactly
-            that type.
+        value: made of None, bool, int, float, str, list, tuple, dict (keys: str or int), NumPy's
+            single numbers (which become Python's), dense tensors, splits of a data set, models of
+            `pruneedu.models` and tools, each of exactly that type.
 
     Returns:
         Bytes for `unpack`.
@@ -132,6 +133,8 @@ class _Draft:
 
 def _describe(value, draft: _Draft, where: str, depth: int) -> list:
     """Describe `value` as JSON lists that start with the type's name; tensors go to the draft."""
+    if isinstance(value, np.generic):  # NumPy's single numbers, which its functions return
+        value = value.item()
     kind = type(value)
     draft.values += 1
     if depth == 0:

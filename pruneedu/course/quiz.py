@@ -24,10 +24,11 @@ def ask(question: Question, answer) -> Feedback:
         return Feedback(
             "", (*lines, 'Put a letter in place of `...`, such as `"a"`, and run the cell.')
         )
-    if not isinstance(answer, str) or answer not in letters:
-        known = ", ".join(f'"{letter}"' for letter in letters)
+    letter = answer.strip().lower() if isinstance(answer, str) else None
+    if letter not in letters:
+        known = ", ".join(f'"{one}"' for one in letters)
         raise LessonError(f"the answer {answer!r} is none of {known}")
-    chosen = letters[answer]
+    chosen = letters[letter]
     verdict = "Right" if chosen.right else "Not this one"
-    said = f"**{answer}) {verdict}.** {chosen.reason}"
+    said = f"**{letter}) {verdict}.** {chosen.reason}"
     return Feedback("passed" if chosen.right else "failed", (*lines, said))

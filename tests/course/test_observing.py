@@ -259,3 +259,12 @@ def test_what_was_observed_is_read_and_anything_else_is_an_error():
     assert read_observation(good) == {"result": 2, "gradient": None, "after": after}
     for forged in (b"", pack(3), pack({"after": 1}), pack({"result": 1, "error": 2})):
         assert read_observation(forged)["error"]["type"] == "NotPlainError"
+
+
+def test_a_model_comes_with_old_gradients_so_that_adding_to_them_shows():
+    def by_backward(model):
+        model(torch.ones(1, 2)).sum().backward()
+        return model.fc1.weight.grad
+
+    seen = unpack(observe(by_backward, pack({"args": [mlp(2, 1)], "kwargs": {}})))
+    assert seen["result"].tolist() == [[2.0, 2.0]]

@@ -108,6 +108,12 @@ def test_a_model_crosses_as_its_state_and_is_built_only_where_asked(model):
         assert same(dict(model.state_dict()), dict(made))
 
 
+def test_numbers_of_numpy_become_numbers_of_python():
+    back = unpack(pack([np.float64(0.5), np.int64(3), np.bool_(True)]))
+    assert back == [0.5, 3, True]
+    assert list(map(type, back)) == [float, int, bool]
+
+
 def test_a_split_comes_back_as_a_split():
     sent = Split(torch.arange(4.0).view(2, 2), None)
     back = unpack(pack([sent]))[0]
@@ -161,7 +167,6 @@ class Everything(torch.Tensor):
         (Names(a=1), "Names"),
         (OrderedDict(a=1), "OrderedDict"),
         (torch.zeros(2).as_subclass(Everything), "Everything"),
-        (np.float64(1), "call .item()"),
         (np.zeros(2), "from_numpy"),
         (object(), "object"),
         ({1.5: 2}, "key of type float"),
