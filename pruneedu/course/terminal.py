@@ -29,6 +29,7 @@ def check_lesson(number: str, folder: Path) -> int:
         FileNotFoundError: the lesson's notebook is not in the folder.
         ValueError: there is no such lesson, or the file is not a notebook.
     """
+    number = number.zfill(2)
     if number not in lessons():
         raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lessons())}")
     record = lessons()[number]
