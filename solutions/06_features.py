@@ -119,7 +119,9 @@ lesson.reveal(
 #
 # $$I(x; y) = \sum_{b, c} p(b, c) \, \log \frac{p(b, c)}{p(b)\, p(c)}$$
 #
-# It is 0 if the input tells nothing, and $H(y)$, the entropy of the class, if it tells all.
+# It is 0 if the input tells nothing. If it tells all, it is the entropy of the class,
+# $H(y) = -\sum_c p(c) \log p(c)$: how much there is to be told. With the natural logarithm the unit
+# is the *nat*, 1.44 bits. (Lesson 04 measures hidden units in the same way.)
 #
 # ## Exercise 1: what one input tells
 
@@ -211,7 +213,7 @@ dark = x.amax(0) == 0
 for name in ("magnitude", "gradient"):
     worth = scores[name][0]["input"]
     below = int((worth[~dark] < worth[dark].max()).sum())
-    print(f"{name} ranks {below} pixels below one that is dark in every digit")
+    print(f"{name}: {below} pixels that some digit lights score less than one that stays dark")
 
 bright = {"input": x.square().mean(0)}
 for name in names:
@@ -295,8 +297,10 @@ plotting.show(plotting.curves(lines, "positions kept", "validation accuracy", pe
 
 # %% [markdown]
 # Find the line of the SVM, and the control. The SVM chooses what a *linear* reader needs, and a
-# linear reader can do little here: the network that has to live with its choice is no better off
-# than with any other inputs. **A selector chooses for its own model.**
+# linear reader can do little here. Most of its first choices lie next to each other near the end of
+# the signal, where the values vary least, and small values get large weights. The network that has
+# to live with that choice did worse than with positions drawn at random, at each count when we
+# measured. **A selector chooses for its own model.**
 #
 # ## Play: which pixels?
 #
@@ -357,16 +361,18 @@ lesson.check(informative_set)
 # $$I(x_j; y) - \frac{1}{|S|} \sum_{i \in S} I(x_j; x_i) .$$
 #
 # What it tells, minus what it has in common, on average, with the pixels that are chosen already.
+#
+# In exercise 3 this rule is no safe way: the average makes a copy cheaper, the more is chosen. Is
+# it better than the filter here? It needs 4,096 tables, one for each pair of pixels. Plain loops
+# would take minutes, so this cell counts with the course's own version of exercise 1.
 
 # %%
+from pruneedu.course.lessons.lesson_06 import input_information
+
 levels = (16 * x).long()  # the 17 levels of a pixel, as if they were classes
-tells = torch.tensor([yours.binned_information(c, y, 8) for c in x.T.contiguous()])
-common = torch.tensor(
-    [
-        [yours.binned_information(c, other, 8) for other in levels.T.contiguous()]
-        for c in x.T.contiguous()
-    ]
-)
+information, pixels = input_information.binned_information, x.T.contiguous()
+tells = torch.tensor([information(pixel, y, 8) for pixel in pixels])
+common = torch.tensor([[information(p, other, 8) for other in levels.T] for p in pixels])
 
 
 # %%
@@ -491,7 +497,8 @@ plotting.show(against(2, "pixels used (mean over seeds)", **tables))
 # %% tags=["nbval-ignore-output"]
 for share, (_, count, pixels) in zip(scattered, connections.mean(0), strict=True):
     print(
-        f"{count:5.0f} weights: {pixels:.0f} pixels as single weights, {64 * share:.1f} as columns"
+        f"{count:5.0f} weights: as single weights they read {pixels:.0f} pixels; "
+        f"they would fill the columns of {64 * share:.1f}"
     )
 
 # %% [markdown]

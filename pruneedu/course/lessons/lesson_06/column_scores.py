@@ -7,7 +7,7 @@ from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.making import generator, randomised
 from pruneedu.course.plain import Tool
-from pruneedu.models import mlp, small_cnn
+from pruneedu.models import lenet5, mlp, small_cnn
 from pruneedu.pruning.inputs import per_input
 from pruneedu.tensors import prunable
 
@@ -17,7 +17,7 @@ def _cases(seed: int) -> list[Case]:
     square, wide = [(5, 5, 5), (4, 4, 3)], [(6, 4, 3), (3, 5, 2)]
     greatest, length = {"reduce": Tool("amax", {})}, {"reduce": Tool("vector_norm", {})}
     backwards = _scored(rng, (4, 4, 4))
-    short, image = _scored(rng, (4, 3, 2)), small_cnn((2,), classes=2)
+    short, images = _scored(rng, (4, 3, 2)), (small_cnn((2,), classes=2), lenet5())
     first, *_ = short[0]
     return [
         *(Case("the sum over a column", _scored(rng, sizes)) for sizes in (*square, *wide)),
@@ -40,10 +40,13 @@ def _cases(seed: int) -> list[Case]:
             ({name: s for name, s in short[0].items() if name != first}, short[1]),
             note="the first layer is not scored",
         ),
-        Case(
-            "bad input is refused",
-            ({name: w.detach().abs() for name, w in prunable(image).items()}, image),
-            note="the first layer is a convolution",
+        *(
+            Case(
+                "bad input is refused",
+                ({name: w.detach().abs() for name, w in prunable(image).items()}, image),
+                note=f"the first layer is a convolution and {linear} a Linear layer behind it",
+            )
+            for image, linear in zip(images, ("fc", "fc1"), strict=True)
         ),
     ]
 
@@ -83,6 +86,12 @@ def first_in_the_dict(scores, model, reduce=torch.sum):
 def last_layer(scores, model, reduce=torch.sum):
     _refused(scores, model)
     return {"input": reduce(scores[next(reversed(prunable(model)))], dim=0)}
+
+
+def fc1_by_name(scores, model, reduce=torch.sum):
+    if "fc1.weight" not in scores:
+        raise ValueError("the first layer is scored, please")
+    return {"input": reduce(scores["fc1.weight"], dim=0)}
 
 
 def bare_tensor(scores, model, reduce=torch.sum):
@@ -152,6 +161,11 @@ EXERCISE = Exercise(
             last_layer,
             "These are the columns of the last layer. Its inputs are hidden units; those of the network "
             "are read by the first.",
+        ),
+        Mistake(
+            fc1_by_name,
+            'It asks for "fc1.weight" by name. Which layer comes first, the model says: in LeNet-5 the '
+            "convolutions read the image, and fc1 reads what they make of it.",
         ),
         Mistake(
             bare_tensor,

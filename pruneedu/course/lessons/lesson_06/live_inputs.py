@@ -36,6 +36,8 @@ def _cases(seed: int) -> list[Case]:
         ("three layers", (10, 7, 7, 3), 0.22),
         ("three layers", (8, 8, 8, 8), 0.2),
         ("three layers", (12, 6, 5, 2), 0.3),
+        ("more layers", (12, 8, 8, 8, 3), 0.25),
+        ("more layers", (12, 8, 8, 8, 8, 2), 0.25),
     ):
         masks = _drawn(rng, sizes, share)
         while not _tells(masks):
@@ -47,11 +49,14 @@ def _cases(seed: int) -> list[Case]:
         _drawn(rng, (5, 4, 3), 1.0),
     )
     cut["fc2.weight"][:] = False
+    many = _drawn(rng, (5, 16, 16, 1), 1.0)
+    many["fc1.weight"][:, 2] = False
     return [
         *cases,
         Case("all, none and one layer", (one,), note="there is one layer"),
         Case("all, none and one layer", (dense,), note="nothing was dropped"),
         Case("all, none and one layer", (cut,), note="the last layer is empty"),
+        Case("many paths", (many,), note="256 paths lead from an input to the output"),
     ]
 
 
@@ -62,9 +67,10 @@ def _drawn(rng: torch.Generator, sizes: tuple[int, ...], share: float) -> Masks:
 
 
 def _tells(masks: Masks) -> bool:
-    """Whether some inputs are used, and neither the first layer alone nor the next shows which."""
+    """Whether some inputs are used, and no fewer than all layers show which."""
     right = used_inputs(masks)
-    wrong = [first_layer_only(masks), *([one_layer_ahead(masks)] if len(masks) > 2 else [])]
+    ways = (first_layer_only, one_layer_ahead, two_layers_ahead)[: len(masks) - 1]
+    wrong = [way(masks) for way in ways]
     return bool(right.any()) and not any(torch.equal(right, other) for other in wrong)
 
 
@@ -75,6 +81,18 @@ def first_layer_only(masks):
 def one_layer_ahead(masks):
     first, *rest = masks.values()
     return first[rest[0].any(0)].any(0) if rest else first.any(0)
+
+
+def two_layers_ahead(masks):
+    return used_inputs(dict(list(masks.items())[:3]))
+
+
+def paths_in_a_byte(masks):
+    first, *rest = (mask.byte() for mask in masks.values())
+    paths = first
+    for mask in rest:
+        paths = mask @ paths
+    return (paths > 0).any(0)
 
 
 def units_not_inputs(masks):
@@ -136,7 +154,13 @@ EXERCISE = Exercise(
     title="The inputs that are heard",
     minutes=15,
     cases=_cases,
-    parts={"two layers": 3, "three layers": 2, "all, none and one layer": 1},
+    parts={
+        "two layers": 3,
+        "three layers": 2,
+        "more layers": 1,
+        "all, none and one layer": 1,
+        "many paths": 1,
+    },
     properties=(untouched(),),
     hints=(
         "A column of the first layer that holds a weight is not enough: the unit that reads it may "
@@ -156,6 +180,15 @@ EXERCISE = Exercise(
             one_layer_ahead,
             "It looks one layer ahead and stops. A unit that is heard by a unit that nobody hears is as "
             "dead.",
+        ),
+        Mistake(
+            two_layers_ahead,
+            "It looks at three layers and stops. There may be more: go through all masks in a loop.",
+        ),
+        Mistake(
+            paths_in_a_byte,
+            "It counts paths in 8 bits, and 256 of them are 0 there. Ask whether there is a path, or "
+            "count in floating point.",
         ),
         Mistake(
             units_not_inputs,

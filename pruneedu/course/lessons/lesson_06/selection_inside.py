@@ -1,6 +1,7 @@
 """Exercise: the control, an accuracy for which no choice has seen the examples that judge it."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.making import generator
 from pruneedu.course.plain import Tool
+from pruneedu.course.tools import bind, largest_gaps, nearest_mean
 
 
 def honest_accuracy(
@@ -54,26 +56,33 @@ def honest_accuracy(
 def _cases(seed: int) -> list[Case]:
     """Noise with a little truth in it; only cases on which the mistakes show."""
     rng = generator(seed)
-    plan = (
-        *(("noise", 0.0, rows, 5, "the labels are drawn at random") for rows in (40, 45, 35)),
-        *(("some truth", 1.2, rows, folds, "") for rows, folds in ((40, 4), (33, 3), (31, 5))),
-        ("uneven folds", 0.6, 23, 5, "the folds are not of one size"),
-        ("uneven folds", 0.6, 17, 3, "the folds are not of one size"),
+    random, uneven = "the labels are drawn at random", "the folds are not of one size"
+    plan = (  # part, classes, how far they lie apart, examples, folds, inputs to select
+        *(("noise", 2, 0.0, rows, 5, count, random) for rows, count in ((40, 5), (45, 3), (35, 8))),
+        ("some truth", 2, 1.2, 40, 4, 4, ""),
+        ("some truth", 2, 1.2, 33, 3, 2, ""),
+        ("some truth", 2, 1.2, 31, 5, 7, ""),
+        ("three classes", 3, 1.2, 40, 5, 6, "there are three classes"),
+        ("three classes", 3, 1.0, 36, 4, 3, "there are three classes"),
+        ("uneven folds", 2, 0.6, 23, 5, 6, uneven),
+        ("uneven folds", 2, 0.6, 17, 3, 3, uneven),
     )
     cases: list[Case] = []
     while len(cases) < len(plan):
-        part, shift, rows, folds, note = plan[len(cases)]
-        y = torch.randint(0, 2, (rows,), generator=rng)
+        part, classes, shift, rows, folds, count, note = plan[len(cases)]
+        y = torch.randint(0, classes, (rows,), generator=rng)
         x = torch.randn(rows, 60, generator=rng)
         x[:, :3] += shift * y[:, None]
         case = Case(
             part,
-            (x, y, Tool("largest_gaps", {"count": 5}), Tool("nearest_mean", {}), folds),
+            (x, y, Tool("largest_gaps", {"count": count}), Tool("nearest_mean", {}), folds),
             note=note,
         )
         live = _live(case)
         wrong = [selected_on_all, judged_on_training, neighbouring_folds]
         wrong += [mean_of_folds] if part == "uneven folds" else []
+        wrong += [distance_of_numbers] if part == "three classes" else []
+        wrong += [always_five] if count != 5 else []
         right = honest_accuracy(*live)
         if right and all(abs(way(*live) - right) > 0.005 for way in wrong):
             cases.append(case)
@@ -85,8 +94,6 @@ def _cases(seed: int) -> list[Case]:
 
 
 def _live(case: Case) -> tuple:
-    from pruneedu.course.tools import bind
-
     return tuple(bind(a.name, **a.options) if isinstance(a, Tool) else a for a in case.args)
 
 
@@ -171,6 +178,21 @@ def mean_of_folds(x, y, select, classify, folds):
     return _inside(x, y, select, classify, folds, shares=True)
 
 
+def distance_of_numbers(x, y, select, classify, folds):
+    if not 2 <= folds <= len(y):
+        raise ValueError("folds from 2 to the number of examples, please")
+    off = 0
+    for held in (torch.arange(len(y)) % folds == fold for fold in range(folds)):
+        kept = select(x[~held], y[~held])
+        answers = classify(x[~held][:, kept], y[~held], x[held][:, kept])
+        off += int((answers - y[held]).abs().sum())
+    return 1 - off / len(y)
+
+
+def always_five(x, y, select, classify, folds):
+    return honest_accuracy(x, y, partial(largest_gaps, count=5), nearest_mean, folds)
+
+
 def one_fold_only(x, y, select, classify, folds):
     if not 2 <= folds <= len(y):
         raise ValueError("folds from 2 to the number of examples, please")
@@ -196,7 +218,13 @@ EXERCISE = Exercise(
     title="Selection inside the loop",
     minutes=15,
     cases=_cases,
-    parts={"noise": 3, "some truth": 2, "uneven folds": 1, "bad input is refused": 1},
+    parts={
+        "noise": 3,
+        "some truth": 2,
+        "three classes": 1,
+        "uneven folds": 1,
+        "bad input is refused": 1,
+    },
     properties=(untouched(),),
     hints=(
         "Everything that looks at labels is training: the choice of inputs as well as the classifier.",
@@ -237,6 +265,16 @@ EXERCISE = Exercise(
             mean_of_folds,
             "This is the mean of the folds' accuracies: in a small fold an example counts more. Count "
             "over all examples.",
+        ),
+        Mistake(
+            distance_of_numbers,
+            "It adds up how far the numbers of the classes lie apart. With two classes that counts what "
+            "is wrong, with more it does not: 0 taken for 2 is one error. Count `answers == y`.",
+        ),
+        Mistake(
+            always_five,
+            "It selects by `largest_gaps(count=5)`, whatever it is handed. Call `select`: how many "
+            "inputs it keeps is its business.",
         ),
         Mistake(one_fold_only, "Only the first fold judges. Each example should, once."),
     ),
