@@ -242,8 +242,8 @@ cosines = torch.tensor([[cosine_of_halves(m) for m in networks[n]] for n in mome
 plotting.show(plotting.curves({"cosine": (moments, cosines)}, labels[0], "cosine of the halves"))
 
 # %% [markdown]
-# At first all examples pull the same way. In the end they still pull, but against each other, and
-# the sum comes to nothing.
+# At first the two halves ask for much the same. In the end they still pull, but against each other,
+# and the sum comes to nothing.
 #
 # ## Exercise 2: square first, then add
 #
@@ -380,8 +380,8 @@ lesson.reveal(my_guess, said, figure)
 # Read the figure from left to right. *taylor* is the first term of the series, *fisher* stands for
 # the second, and each is right where its term is the large one: the first at the start, where there
 # is a slope, and the second at the end, where there is none. The size alone comes close to
-# *fisher*, because it has the distance. And gradients without the weight, squared or not, stay far
-# behind.
+# *fisher*, because it has the distance. Of the gradients without the weight, the raw one is a good
+# witness before training. In the trained network both, squared or not, are far behind.
 #
 # The two best end so close together that the figure does not show whether one is ahead. Compare
 # network by network:

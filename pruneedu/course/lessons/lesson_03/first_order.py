@@ -8,7 +8,10 @@ from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_03.shared import (
     LOSS_IGNORED,
     LOSS_PARTS,
+    OLD_AND_TRAINING,
+    OLD_GRADIENT,
     TRAINING_MODE,
+    backward_gradients,
     each_batch_gradient,
     each_gradient,
     gradients_of,
@@ -71,6 +74,17 @@ def last_batch_only(model, data, loss=CROSS_ENTROPY, batch_size=128):
 
 def training_mode(model, data, loss=CROSS_ENTROPY, batch_size=128):
     products = _products(model, gradients_of(loss(model(data.x), data.y), model))
+    return {name: product.abs() for name, product in products.items()}
+
+
+def old_gradient_added(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    with eval_mode(model):
+        products = _products(model, backward_gradients(model, data, loss))
+    return {name: product.abs() for name, product in products.items()}
+
+
+def old_gradient_in_training_mode(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    products = _products(model, backward_gradients(model, data, loss))
     return {name: product.abs() for name, product in products.items()}
 
 
@@ -156,6 +170,8 @@ EXERCISE = Exercise(
             "Only the last batch counts: each batch overwrites the one before. Add them up.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(old_gradient_added, OLD_GRADIENT),
+        Mistake(old_gradient_in_training_mode, OLD_AND_TRAINING),
         Mistake(loss_ignored, LOSS_IGNORED),
         Mistake(
             reversed_ranking,

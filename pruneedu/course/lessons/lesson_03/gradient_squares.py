@@ -9,7 +9,10 @@ from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_03.shared import (
     LOSS_IGNORED,
     LOSS_PARTS,
+    OLD_GRADIENT,
     TRAINING_MODE,
+    backward_each,
+    backward_gradients,
     each_batch_gradient,
     each_gradient,
     gradients_of,
@@ -58,14 +61,36 @@ def training_mode(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return total([{name: g**2 for name, g in row.items()} for row in rows])
 
 
-def gradients_pile_up(model, data, loss=CROSS_ENTROPY, batch_size=128):
-    scores = {name: torch.zeros_like(weight) for name, weight in prunable(model).items()}
+def one_backward(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    return {name: g**2 for name, g in backward_gradients(model, data, loss).items()}
+
+
+def one_backward_zeroed(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    model.zero_grad()
+    return one_backward(model, data, loss)
+
+
+def one_backward_in_eval_mode(model, data, loss=CROSS_ENTROPY, batch_size=128):
     with eval_mode(model):
-        for x, y in zip(data.x, data.y, strict=True):
-            loss(model(x[None]), y[None]).backward()
-            for name, weight in prunable(model).items():
-                scores[name] += weight.grad**2
-    return scores
+        return one_backward(model, data, loss)
+
+
+def old_gradient_added(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    rows = []
+    for row in backward_each(model, data, loss):
+        rows.append({name: g**2 for name, g in row.items()})
+        model.zero_grad()
+    return total(rows)
+
+
+def nothing_cleared(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    rows = backward_each(model, data, loss)
+    return total([{name: g**2 for name, g in row.items()} for row in rows])
+
+
+def gradients_pile_up(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    model.zero_grad()
+    return nothing_cleared(model, data, loss)
 
 
 def reversed_ranking(model, data, loss=CROSS_ENTROPY, batch_size=128):
@@ -103,6 +128,17 @@ def by_vmap(model, data, loss=CROSS_ENTROPY, batch_size=128):
 def loss_ignored(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return gradient(model, data, CROSS_ENTROPY, batch_size)
 
+
+ONE_BACKWARD = (
+    "This squares the gradient of the mean loss, in which the examples have cancelled each other; and "
+    "the network is in training mode, so that they change each other's gradients as well. In eval "
+    "mode, square each example's gradient, then add."
+)
+PILED_UP = (
+    "The gradients pile up: `backward()` adds to `.grad`, so the second example is squared "
+    "together with the first, the third with both. Clear them before each example "
+    "(`model.zero_grad()`), or use `torch.autograd.grad`, which leaves no `.grad` behind."
+)
 
 EXERCISE = Exercise(
     reference=gradient,
@@ -149,12 +185,16 @@ EXERCISE = Exercise(
         ),
         Mistake(training_mode, TRAINING_MODE),
         Mistake(loss_ignored, LOSS_IGNORED),
+        Mistake(one_backward_zeroed, ONE_BACKWARD),
+        Mistake(one_backward, f"{ONE_BACKWARD} {OLD_GRADIENT}"),
         Mistake(
-            gradients_pile_up,
-            "The gradients pile up: `backward()` adds to `.grad`, so the second example is squared "
-            "together with the first, the third with both. Clear them before each example "
-            "(`model.zero_grad()`), or use `torch.autograd.grad`, which leaves no `.grad` behind.",
+            one_backward_in_eval_mode,
+            "This squares the gradient of the mean loss, in which the examples have cancelled each other. "
+            f"Square each example's gradient, then add. {OLD_GRADIENT}",
         ),
+        Mistake(old_gradient_added, OLD_GRADIENT),
+        Mistake(nothing_cleared, PILED_UP),
+        Mistake(gradients_pile_up, PILED_UP),
         Mistake(
             reversed_ranking,
             "The scores are negative: the weight with the strongest pull has the lowest score, and "

@@ -4,19 +4,33 @@ import torch
 from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
-from pruneedu.course.exercises import Exercise, Mistake
+from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
+from pruneedu.course.lessons.lesson_03 import shared
 from pruneedu.course.lessons.lesson_03.shared import (
-    PARTS,
     TRAINING_MODE,
+    calm,
     criterion_cases,
     each_gradient,
     gradients_of,
+    random_split,
     total,
 )
+from pruneedu.course.lessons.making import generator
 from pruneedu.evaluation import eval_mode
+from pruneedu.models import mlp
 from pruneedu.pruning.criteria import sensitivity
+from pruneedu.pruning.passes import scoring
 from pruneedu.tensors import prunable
+
+PARTS = shared.PARTS | {"data without labels": 1}
+
+
+def _cases(seed: int) -> list[Case]:
+    rng = generator(seed + 2)
+    part, note = "data without labels", "y is None"
+    model, data = calm(mlp(4, 5, 4), rng), random_split(rng, 6, 4)
+    return [*criterion_cases(seed), Case(part, (model, data._replace(y=None)), note=note)]
 
 
 def _rows(model, data, outputs=lambda logits: logits):
@@ -61,7 +75,8 @@ def outputs_cancel(model, data, batch_size=128):
 
 def examples_cancel(model, data, batch_size=128):
     with eval_mode(model):
-        mean = [gradients_of(model(data.x).mean(0)[c], model) for c in range(3)]
+        classes = model(data.x[:1]).shape[1]
+        mean = [gradients_of(model(data.x).mean(0)[c], model) for c in range(classes)]
     return _divided(_sizes(mean), len(mean))
 
 
@@ -103,6 +118,17 @@ def insensitivity(model, data, batch_size=128):
         return {name: 1 - score for name, score in _mean_sizes(model, data).items()}
 
 
+def classes_of_the_labels(model, data, batch_size=128):
+    classes = int(data.y.max()) + 1
+    with eval_mode(model):
+        return _mean_sizes(model, data, lambda logits: logits[:classes])
+
+
+def labels_demanded(model, data, batch_size=128):
+    with scoring(model, data):
+        return sensitivity(model, data, batch_size)
+
+
 def by_loop(model, data, batch_size=128):
     with eval_mode(model):
         return _mean_sizes(model, data)
@@ -123,7 +149,7 @@ EXERCISE = Exercise(
     reference=sensitivity,
     title="The output, not the loss",
     minutes=15,
-    cases=criterion_cases,
+    cases=_cases,
     parts=PARTS,
     properties=(untouched(),),
     hints=(
@@ -177,6 +203,16 @@ EXERCISE = Exercise(
             insensitivity,
             "This is 1 minus the sensitivity, which is highest for the weights that do nothing: they "
             "would stay. A high score means: keep.",
+        ),
+        Mistake(
+            classes_of_the_labels,
+            "It does not take all outputs of the network: their number is fixed here, or counted in the "
+            "labels, in which the last class may have no example. It is `model(x).shape[1]`.",
+        ),
+        Mistake(
+            labels_demanded,
+            "It refuses data without labels. No label is read here: "
+            "`scoring(model, data, labels=False)` does not ask for any.",
         ),
         Mistake(training_mode, TRAINING_MODE),
     ),

@@ -9,7 +9,11 @@ from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_03.shared import (
     LOSS_IGNORED,
     LOSS_PARTS,
+    OLD_AND_TRAINING,
+    OLD_GRADIENT,
     TRAINING_MODE,
+    backward_each,
+    backward_gradients,
     each_gradient,
     gradients_of,
     loss_cases,
@@ -76,6 +80,32 @@ def training_mode(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return _with_weights(model, sums, lambda w, g2: w**2 * g2 / len(data.x))
 
 
+def _of_rows(model, rows, count):
+    sums = total([{name: g**2 for name, g in row.items()} for row in rows])
+    return _with_weights(model, sums, lambda w, g2: w**2 * g2 / count)
+
+
+def old_gradient_added(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    rows = []
+    for row in backward_each(model, data, loss):
+        rows.append(row)
+        model.zero_grad()
+    return _of_rows(model, rows, len(data.x))
+
+
+def gradients_pile_up(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    return _of_rows(model, list(backward_each(model, data, loss)), len(data.x))
+
+
+def one_backward(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    return _of_rows(model, [backward_gradients(model, data, loss)], 1)
+
+
+def one_backward_in_eval_mode(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    with eval_mode(model):
+        return one_backward(model, data, loss)
+
+
 def by_gradient(model, data, loss=CROSS_ENTROPY, batch_size=128):
     squares = gradient(model, data, loss, batch_size)
     return _with_weights(model, squares, lambda w, g2: w.square() * g2 / len(data.x))
@@ -95,6 +125,11 @@ def product_first(model, data, loss=CROSS_ENTROPY, batch_size=128):
 def loss_ignored(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return fisher(model, data, CROSS_ENTROPY, batch_size)
 
+
+OF_THE_MEAN = (
+    "This squares the gradient of the mean loss, which is about zero at a minimum. The mean is to be "
+    "taken of the squares."
+)
 
 EXERCISE = Exercise(
     reference=fisher,
@@ -120,11 +155,7 @@ EXERCISE = Exercise(
             "The weight is missing: this is the curvature alone. A weight that is almost 0 moves hardly "
             "at all when it goes, however curved the loss is.",
         ),
-        Mistake(
-            square_of_the_mean,
-            "This squares the gradient of the mean loss, which is about zero at a minimum. The mean is "
-            "to be taken of the squares.",
-        ),
+        Mistake(square_of_the_mean, OF_THE_MEAN),
         Mistake(
             not_divided,
             "This has the sum over the examples. The formula has their mean: divide by their number.",
@@ -149,6 +180,14 @@ EXERCISE = Exercise(
             "multiply.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(old_gradient_added, OLD_GRADIENT),
+        Mistake(
+            gradients_pile_up,
+            "The gradients pile up: `backward()` adds to `.grad`, what training left there and each "
+            "example before. Clear them before each example, or use `torch.autograd.grad`.",
+        ),
+        Mistake(one_backward_in_eval_mode, f"{OF_THE_MEAN} {OLD_GRADIENT}"),
+        Mistake(one_backward, f"{OF_THE_MEAN} {OLD_AND_TRAINING}"),
         Mistake(loss_ignored, LOSS_IGNORED),
     ),
     alternatives=(by_gradient, product_first),

@@ -26,6 +26,17 @@ LOSS_IGNORED = (
 )
 
 
+OLD_GRADIENT = (
+    "`.grad` held the gradients of an earlier training, and `backward()` has added to them. Zero it "
+    "first (`model.zero_grad()`), or use `torch.autograd.grad`, which reads and leaves no `.grad`."
+)
+OLD_AND_TRAINING = (
+    "Two things at once. The network is in training mode: call `model.eval()`, or use "
+    "`eval_mode(model)`. And `backward()` adds to the `.grad` that an earlier training left: zero it "
+    "first, or use `torch.autograd.grad`."
+)
+
+
 def criterion_cases(seed: int) -> list[Case]:
     """Networks in training mode with random examples, some of them to be taken in small batches."""
     rng = generator(seed)
@@ -36,10 +47,10 @@ def criterion_cases(seed: int) -> list[Case]:
 
     return [
         case(dense, mlp(4, 3), 5, 4),
-        case(dense, mlp(6, 8, 3), 7, 6),
-        case(dense, mlp(5, 7, 6, 3), 6, 5),
+        case(dense, mlp(6, 8, 5), 7, 6, note="no example has the last class"),
+        case(dense, mlp(5, 7, 6, 4), 6, 5, note="no example has the last class"),
         case(conv, small_cnn((3, 4), 3), 6, 1, 8, 8, note="the network has batch normalisation"),
-        case(conv, mnist1d_cnn(3, 3), 5, 40, note="the network has convolutions"),
+        case(conv, mnist1d_cnn(3, 4), 5, 40, note="the network has convolutions"),
         case(batches, mlp(5, 8, 3), 7, 5, batch_size=3, note="the last batch is smaller"),
         case(batches, mlp(4, 6, 3), 6, 4, batch_size=2, note="there are three batches"),
         case(
@@ -91,6 +102,19 @@ def each_batch_gradient(model: nn.Module, data: Split, loss, batch_size: int) ->
             gradients_of(loss(model(x), y), model)
             for x, y in zip(data.x.split(batch_size), data.y.split(batch_size), strict=True)
         ]
+
+
+def backward_gradients(model: nn.Module, data: Split, loss) -> dict[str, Tensor]:
+    """Return what `.grad` holds after one backward pass, in the mode the network is in."""
+    loss(model(data.x), data.y).backward()
+    return {name: weight.grad.clone() for name, weight in prunable(model).items()}
+
+
+def backward_each(model: nn.Module, data: Split, loss) -> Iterator[dict[str, Tensor]]:
+    """Yield what `.grad` holds after one example after the other, in eval mode."""
+    with eval_mode(model):
+        for x, y in zip(data.x, data.y, strict=True):
+            yield backward_gradients(model, Split(x[None], y[None]), loss)
 
 
 def mean_gradient(model: nn.Module, data: Split, loss) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from pruneedu.course.lessons.making import generator, randomised
 from pruneedu.course.plain import Tool
 from pruneedu.data import Split
 from pruneedu.models import mlp
+from pruneedu.pruning.criteria import mutual_information
 from pruneedu.tensors import Scores
 
 
@@ -50,8 +51,14 @@ def _cases(seed: int) -> list[Case]:
     several = [((3, 5, 3), 3), ((2, 4, 2), 4), ((4, 3, 3, 2), 5)]
     none = _drawn(rng, (3, 4, 2), 1)
     return [
-        *(Case("one shuffle", _drawn(rng, *made)) for made in alone),
-        *(Case("the mean of several", _drawn(rng, *made)) for made in several),
+        *(
+            Case("one shuffle", _drawn(rng, *made, bins=b))
+            for made, b in zip(alone, (8, 4), strict=True)
+        ),
+        *(
+            Case("the mean of several", _drawn(rng, *made, bins=b), note=f"there are {b} bins")
+            for made, b in zip(several, (8, 3, 20), strict=True)
+        ),
         *(
             Case("chance alone", _drawn(rng, (3, 5, 2), 4, learned=False), note="y is random")
             for _ in range(2)
@@ -60,8 +67,10 @@ def _cases(seed: int) -> list[Case]:
     ]
 
 
-def _drawn(rng: torch.Generator, sizes: tuple[int, ...], shuffles: int, learned=True) -> tuple:
-    """A small network, 40 examples with its own classes or random ones, and orders of them."""
+def _drawn(
+    rng: torch.Generator, sizes: tuple[int, ...], shuffles: int, learned=True, **options
+) -> tuple:
+    """A criterion with its options, a small network, 40 examples with its own classes or random ones, and orders of them."""
     model = randomised(mlp(*sizes), rng)
     x = torch.randn(40, sizes[0], generator=rng)
     y = torch.randint(0, sizes[-1], (40,), generator=rng)
@@ -69,7 +78,7 @@ def _drawn(rng: torch.Generator, sizes: tuple[int, ...], shuffles: int, learned=
         with torch.no_grad():
             y = model(x).argmax(1)
     orders = torch.stack([torch.randperm(40, generator=rng) for _ in range(shuffles)])
-    return Tool("mutual_information", {"bins": 8}), model, Split(x, y), orders
+    return Tool("mutual_information", options or {"bins": 8}), model, Split(x, y), orders
 
 
 def _less(scores, chance):
@@ -117,6 +126,16 @@ def the_wrong_way_round(criterion, model, data, orders):
 def one_chance_for_all(criterion, model, data, orders):
     chance = _chance(criterion, model, data, orders)
     return _less(criterion(model, data), {n: c.mean() for n, c in chance.items()})
+
+
+def orders_of_its_own(criterion, model, data, orders):
+    return above_chance(
+        criterion, model, data, torch.stack([torch.randperm(len(data.y)) for _ in orders])
+    )
+
+
+def criterion_ignored(criterion, model, data, orders):
+    return above_chance(mutual_information, model, data, orders)
 
 
 def by_running_sum(criterion, model, data, orders):
@@ -190,6 +209,16 @@ EXERCISE = Exercise(
         Mistake(
             the_wrong_way_round,
             "This is chance minus the score: the unit that knows most comes last.",
+        ),
+        Mistake(
+            orders_of_its_own,
+            "It shuffles in orders of its own, by `torch.randperm`. Use the rows of `orders`: then whoever "
+            "repeats the measurement finds the same numbers, and two criteria face the same luck.",
+        ),
+        Mistake(
+            criterion_ignored,
+            "It always takes the mutual information in 10 bins. The criterion is an argument: call "
+            "`criterion(model, split)`, with whatever bins it brings.",
         ),
         Mistake(
             one_chance_for_all,

@@ -17,6 +17,12 @@ TRAINING_MODE = (
 )
 
 
+LABELS_DEMANDED = (
+    "It refuses data without labels. No label is read here: `scoring(model, data, labels=False)` does "
+    "not ask for any."
+)
+
+
 def random_examples(
     rng: torch.Generator, model: nn.Module, examples: int, *shape: int, classes: int = 3
 ) -> tuple[nn.Module, Split]:
@@ -24,6 +30,12 @@ def random_examples(
     x = torch.randn(examples, *shape, generator=rng)
     y = torch.randint(classes, (examples,), generator=rng)
     return randomised(model, rng), Split(x, y)
+
+
+def unlabelled_case(seed: int, part: str) -> Case:
+    """A case for a criterion that reads no labels: there are none."""
+    model, data = random_examples(generator(seed + 1), mlp(4, 5, 3), 12, 4)
+    return Case(part, (model, data._replace(y=None)), note="y is None")
 
 
 def silenced(model: nn.Module, data: Split) -> tuple[nn.Module, Split]:

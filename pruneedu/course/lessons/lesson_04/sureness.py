@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_04.shared import (
+    LABELS_DEMANDED,
     TRAINING_MODE,
     check_alive,
     heard,
     random_examples,
     silenced,
+    unlabelled_case,
 )
 from pruneedu.course.lessons.making import generator
 from pruneedu.evaluation import eval_mode
@@ -28,13 +30,14 @@ PARTS = {
     "convolutions and normalisation": 2,
     "answers that are nearly certain": 1,
     "bad input is refused": 1,
+    "data without labels": 1,
 }
 COUNT = 12
 
 
 def _cases(seed: int) -> list[Case]:
     rng = generator(seed)
-    dense, conv, certain, refused = PARTS
+    dense, conv, certain, refused, unlabelled = PARTS
     made = [
         (dense, mlp(4, 5, 3), (4,), "", {}),
         (dense, mlp(3, 4, 4), (3,), "", {}),
@@ -52,7 +55,8 @@ def _cases(seed: int) -> list[Case]:
             model.fc2.weight *= 60
         cases.append(Case(certain, (model, data), note="some probabilities are 0 in float32"))
     dead = silenced(*random_examples(rng, mlp(4, 3, 3), COUNT, 4))
-    return [*cases, Case(refused, dead, note="every unit of fc1 is dead")]
+    refusal = Case(refused, dead, note="every unit of fc1 is dead")
+    return [*cases, refusal, unlabelled_case(seed, unlabelled)]
 
 
 def _logits(model, data):
@@ -158,6 +162,11 @@ def training_mode(model, data, batch_size=32):
     return check_alive(scores)
 
 
+def labels_demanded(model, data, batch_size=32):
+    with scoring(model, data):
+        return output_entropy(model, data, batch_size)
+
+
 def by_masks(model, data, batch_size=32):
     return _scores(model, data, _change)
 
@@ -244,6 +253,7 @@ EXERCISE = Exercise(
             "Without a unit means that its output is 0.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(labels_demanded, LABELS_DEMANDED),
     ),
     alternatives=(by_masks, by_log_softmax),
 )

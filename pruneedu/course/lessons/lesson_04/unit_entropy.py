@@ -8,6 +8,7 @@ import torch
 from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_04.shared import (
+    LABELS_DEMANDED,
     TRAINING_MODE,
     binned_cases,
     check_alive,
@@ -15,11 +16,12 @@ from pruneedu.course.lessons.lesson_04.shared import (
     counted,
     heard,
     in_nats,
+    unlabelled_case,
     values,
 )
 from pruneedu.evaluation import eval_mode
 from pruneedu.pruning.criteria import entropy
-from pruneedu.pruning.passes import tapped, unit_outputs
+from pruneedu.pruning.passes import scoring, tapped, unit_outputs
 from pruneedu.tensors import prunable_layers
 
 PARTS = {
@@ -28,11 +30,13 @@ PARTS = {
     "each position": 1,
     "any batch size": 1,
     "bad input is refused": 1,
+    "data without labels": 1,
 }
 
 
 def _cases(seed: int) -> list[Case]:
-    return binned_cases(seed, tuple(PARTS))
+    *parts, unlabelled = PARTS
+    return [*binned_cases(seed, tuple(parts)), unlabelled_case(seed, unlabelled)]
 
 
 def _scores(numbers, bins, score):
@@ -128,6 +132,11 @@ def training_mode(model, data, bins=10, positions="mean", batch_size=128):
     if positions == "mean":
         return _scores({name: a.mean(2) for name, a in said.items()}, bins, in_nats)
     return _scores({name: a.movedim(1, 2).flatten(0, 1) for name, a in said.items()}, bins, in_nats)
+
+
+def labels_demanded(model, data, bins=10, positions="mean", batch_size=128):
+    with scoring(model, data):
+        return entropy(model, data, bins, positions, batch_size)
 
 
 def all_at_once(model, data, bins=10, positions="mean", batch_size=128):
@@ -228,6 +237,7 @@ EXERCISE = Exercise(
             "silent then looks as varied as one that always speaks.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(labels_demanded, LABELS_DEMANDED),
     ),
     alternatives=(all_at_once, by_numpy),
 )

@@ -5,14 +5,16 @@ import torch
 from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_04.shared import (
+    LABELS_DEMANDED,
     TRAINING_MODE,
     check_alive,
     heard,
     unit_cases,
+    unlabelled_case,
 )
 from pruneedu.evaluation import eval_mode
 from pruneedu.pruning.criteria import apoz
-from pruneedu.pruning.passes import tapped, unit_outputs
+from pruneedu.pruning.passes import scoring, tapped, unit_outputs
 from pruneedu.tensors import prunable_layers
 
 PARTS = {
@@ -20,11 +22,13 @@ PARTS = {
     "positions of a convolution": 2,
     "any batch size": 1,
     "bad input is refused": 1,
+    "data without labels": 1,
 }
 
 
 def _cases(seed: int) -> list[Case]:
-    return unit_cases(seed, tuple(PARTS))
+    *parts, unlabelled = PARTS
+    return [*unit_cases(seed, tuple(parts)), unlabelled_case(seed, unlabelled)]
 
 
 def _shares(model, data, speaks=lambda a: a != 0):
@@ -80,6 +84,11 @@ def training_mode(model, data, batch_size=128):
     with torch.no_grad():
         said = unit_outputs(model, data.x)
     return check_alive({name: (a != 0).double().mean((0, 2)) for name, a in said.items()})
+
+
+def labels_demanded(model, data, batch_size=128):
+    with scoring(model, data):
+        return apoz(model, data, batch_size)
 
 
 def all_at_once(model, data, batch_size=128):
@@ -158,6 +167,7 @@ EXERCISE = Exercise(
             "for more: add up numbers and divide once, at the end.",
         ),
         Mistake(training_mode, TRAINING_MODE),
+        Mistake(labels_demanded, LABELS_DEMANDED),
     ),
     alternatives=(all_at_once, one_minus_zeros),
 )
