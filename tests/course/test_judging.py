@@ -211,7 +211,7 @@ def fails(x, by=None):
     [
         (fails, "It raised ZeroDivisionError: division by zero. Your line: `return x + 1 / 0`"),
         (lambda x, by=None: 2 * x, "Expected ValueError (x is empty); it returned a result"),
-        (lambda x, by=None: {1, 2}, "What it returned cannot be judged: the value['result'] is of type set"),
+        (lambda x, by=None: {1, 2}, "What it returned cannot be judged: the value['res"),
         (lambda x, by=None: (2 * x).tolist(), "At the result: expected a value of type Tensor"),
         (raises_for_empty(in_place), "The call changes its input: argument [0][0] was "),
     ],
