@@ -104,8 +104,8 @@ class Lesson:
             answers: sentences, figures, anything that can be displayed.
         """
         if isinstance(guess, EllipsisType):
-            ask = "Write your guess in the cell above, run it, then run this one again."
-            show_item(Feedback("", (ask,)))
+            wait = "Write your guess in the cell above, run it, then run this one again."
+            show_item(Feedback("", (wait,)))
             return
         said = takewhile(lambda answer: isinstance(answer, str), answers)
         lines = (f"Your guess: **{guess}**", *said)

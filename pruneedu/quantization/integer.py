@@ -136,7 +136,7 @@ def run_torch(layer: IntegerLayer, q: Tensor) -> Tensor:
     """
     x, w = (_rows(layer, q).int() - 128).to(torch.int8), layer.weight.flatten(1)
     moved = (128 - layer.inputs.zero_point) * w.sum(1, dtype=torch.int32)
-    # Copies: PyTorch 2.14 reads the wrong memory of views with one row or column (issue 195066).
+    # Copies: PyTorch 2.14's product reads the wrong memory of views with one row or column.
     factors = (factor.clone(memory_format=torch.contiguous_format) for factor in (x, w.T))
     sums = torch._int_mm(*factors) + moved + layer.bias
     y = (sums * layer.multiplier).round() + layer.outputs.zero_point

@@ -242,6 +242,14 @@ def test_each_choice_of_the_quiz_has_its_say(number, capsys):
             assert choice.reason.replace("`", "")[-20:] in said.replace("`", "")
 
 
+def test_a_capital_letter_answers_as_well(capsys):
+    Lesson("00").quiz("sets", " B ")
+    capital = capsys.readouterr().out
+    Lesson("00").quiz("sets", "b")
+    assert capital == capsys.readouterr().out
+    assert "b) Right" in capital
+
+
 @pytest.mark.parametrize("answer", ["z", "", 1, None, ["a"]])
 def test_an_answer_that_is_no_choice_is_told_so(answer):
     with pytest.raises(LessonError, match='is none of "a", "b", "c"'):

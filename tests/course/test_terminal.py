@@ -124,3 +124,9 @@ def test_a_notebook_that_is_not_there_and_an_unknown_lesson_are_one_sentence(tmp
     assert "`pruneedu start" in capsys.readouterr().err
     assert cli.main(["check", "99", str(tmp_path)]) == 2
     assert "there is no lesson '99'; there are 00," in capsys.readouterr().err
+
+
+def test_a_lesson_may_be_named_without_its_zero(tmp_path, capsys):
+    (tmp_path / NAME).write_bytes(b"{}")
+    assert cli.main(["check", "0", str(tmp_path)]) == 2
+    assert str(tmp_path / NAME) in capsys.readouterr().err
