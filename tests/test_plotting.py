@@ -133,6 +133,17 @@ def test_series_differ_by_colour_and_by_marker():
     assert [text.get_text() for text in panel.get_legend().texts] == list("abcdefg")
 
 
+def test_a_place_is_a_look_whatever_the_figure():
+    places = {"a": 0, "b": 3, "b, other": 10, "b, third": 17}
+    (panel,) = curves({"b, other": (X, X), "b": (X, X)}, "x", "y", places=places).axes
+    other, own = panel.lines
+    assert own.get_color() == other.get_color() == COLOURS[3]
+    assert (own.get_linestyle(), other.get_linestyle()) == ("-", "--")
+    assert own.get_marker() != other.get_marker()
+    with pytest.raises(ValueError, match="place is 21; expected 0 to 20"):
+        curves({"a": (X, X)}, "x", "y", places={"a": 21})
+
+
 def test_percent_axes_show_percentages():
     figure = FIGURES["curves"]()
     png(figure)
@@ -190,9 +201,25 @@ def test_bars_start_at_zero_and_show_the_mean():
     (panel,) = FIGURES["bars"]().axes
     assert [bar.get_x() for bar in panel.patches] == [0, 0]
     assert [bar.get_width() for bar in panel.patches] == pytest.approx([0.97, 0.95])
-    assert [text.get_text() for text in panel.texts] == ["97.0 %", "95.0 %"]
+    assert [text.get_text() for text in panel.texts] == ["97 %", "95 %"]
     assert len(panel.lines) == 1  # the range of the one bar that has seeds
     assert list(panel.lines[0].get_xdata()) == [0.94, 0.96]
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "texts"),
+    [
+        ({"a": [0.571, 0.618], "b": [0.84, 0.889]}, False, ["0.59", "0.86"]),
+        ({"a": [0.571, 0.618], "b": [0.84, 0.889]}, True, ["59 %", "86 %"]),
+        ({"a": [0.9711, 0.9752]}, True, ["97.3 %"]),
+        ({"a": [1200.4, 1204.9], "b": 7.25}, False, ["1,203", "7"]),
+        ({"a": [-0.3, 0.29]}, False, ["0.0"]),
+        ({"a": [0.5, 0.5], "b": 0.12345}, False, ["0.5", "0.1235"]),
+    ],
+)
+def test_bars_round_to_the_digit_in_which_the_seeds_differ(values, percent, texts):
+    (panel,) = bars(values, "x", percent=percent).axes
+    assert [text.get_text() for text in panel.texts] == texts
 
 
 def test_bars_refuse_nothing():
@@ -330,6 +357,7 @@ def test_the_sparsity_of_the_mask_is_marked_on_the_curves():
     figure = mask_beside_curves({"fc1.weight": MASK}, {"a": (X, TWO_SEEDS)}, 0.5, "accuracy")
     _, right = figure.axes
     assert set(right.lines[-1].get_xdata()) == {0.5}
+    assert right.get_ylim()[0] == 0
     assert "12.5 % of 4 × 6" in figure.alt
     assert "Line plot of accuracy against sparsity" in figure.alt
     with pytest.raises(ValueError, match="there are 0 masks; expected one"):

@@ -21,6 +21,8 @@ def mask_beside_curves(
     sparsity: float,
     ylabel: str,
     title: str = "",
+    *,
+    places: Mapping[str, int] | None = None,
 ) -> Figure:
     """Draw which weights of one tensor stay, beside what the network keeps at each sparsity.
 
@@ -30,9 +32,10 @@ def mask_beside_curves(
         sparsity: where the masks stand, marked in the right panel.
         ylabel: what y is: a fraction, shown as a percentage.
         title: a heading, or nothing.
+        places: label -> its place in the palette, as for :func:`curves`.
 
     Returns:
-        A figure with two panels, whose `alt` says both.
+        A figure with two panels, the right one from 0 on, whose `alt` says both.
 
     Raises:
         ValueError: another number of masks; as for :func:`curves`.
@@ -48,7 +51,8 @@ def mask_beside_curves(
     ((name, mask),) = masks.items()
     figure, (left, right) = blank(columns=2, width=8.4, height=3.6)
     said = draw_matrix(left, name, matrix(name, mask)).removeprefix(f"{name}: ")
-    lines = draw_curves(right, series, "sparsity", ylabel, percent="xy")
+    lines = draw_curves(right, series, "sparsity", ylabel, "xy", places)
+    right.set_ylim(bottom=0)  # so that the axis stays where it is when a control moves
     right.axvline(sparsity, color=COLOURS[4], linestyle="--", linewidth=1)
     figure.suptitle(title)
     figure.alt = f"{name} at sparsity {words(sparsity, percent=True)}: {said} {lines}"

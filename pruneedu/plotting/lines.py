@@ -10,6 +10,7 @@ import numpy as np
 from pruneedu.plotting.bars import draw_bars
 from pruneedu.plotting.style import (
     COLOURS,
+    DASHES,
     MARKERS,
     array,
     blank,
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 
 
 def curves(
-    series: Mapping[str, tuple], xlabel: str, ylabel: str, title: str = "", *, percent: str = ""
+    series: Mapping[str, tuple],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    *,
+    percent: str = "",
+    places: Mapping[str, int] | None = None,
 ) -> Figure:
     """Draw one line per series; where there are several seeds, their mean and min–max band.
 
@@ -34,19 +41,22 @@ def curves(
         ylabel: what y is, with its unit.
         title: a heading, or nothing.
         percent: the axes whose fractions are shown as percentages: "", "x", "y" or "xy".
+        places: label -> its place in the palette, so that it looks alike in several figures: from
+            7 on the colours come again, dashed, and from 14 on dotted. By default the order.
 
     Returns:
         A figure whose `alt` says each series' ends, its highest point and its widest band.
 
     Raises:
-        ValueError: no series, more than 7, lengths that do not fit, numbers that are not finite.
+        ValueError: no series, more than 7, lengths that do not fit, numbers that are not finite,
+            a place outside 0 … 20.
 
     >>> figure = curves({"a": ([0, 0.5], [0.9, 0.8])}, "sparsity", "accuracy", percent="y")
     >>> print(figure.alt)  # doctest: +ELLIPSIS
     Line plot of accuracy against sparsity (from 0 to 0.5). a: 90.0 % at 0, 80.0 % at 0.5; ...
     """
     figure, (panel,) = blank()
-    figure.alt = draw_curves(panel, series, xlabel, ylabel, percent)
+    figure.alt = draw_curves(panel, series, xlabel, ylabel, percent, places)
     panel.set_title(title)
     return figure
 
@@ -91,18 +101,23 @@ def sensitivity(
 
 
 def draw_curves(
-    panel: Axes, series: Mapping[str, tuple], xlabel: str, ylabel: str, percent: str
+    panel: Axes,
+    series: Mapping[str, tuple],
+    xlabel: str,
+    ylabel: str,
+    percent: str,
+    places: Mapping[str, int] | None = None,
 ) -> str:
     """Draw `series` on one panel and return the text alternative."""
     if percent not in ("", "x", "y", "xy"):
         raise ValueError(f'percent is {percent!r}; expected "", "x", "y" or "xy"')
     check_count(list(series), "series")
     points = {label: _points(label, x, y) for label, (x, y) in series.items()}
-    for (label, (x, y)), colour, marker in zip(points.items(), COLOURS, MARKERS, strict=False):
-        look = {"color": colour, "marker": marker, "markersize": 5, "label": label}
-        panel.plot(x, y.mean(0), markevery=max(1, len(x) // 10), **look)
+    for order, (label, (x, y)) in enumerate(points.items()):
+        look = _look(order if places is None else places[label])
+        panel.plot(x, y.mean(0), markevery=max(1, len(x) // 10), label=label, **look)
         if len(y) > 1:
-            panel.fill_between(x, y.min(0), y.max(0), color=colour, alpha=0.2, linewidth=0)
+            panel.fill_between(x, y.min(0), y.max(0), color=look["color"], alpha=0.2, linewidth=0)
     panel.set(xlabel=xlabel, ylabel=ylabel)
     panel.grid(alpha=0.3)
     format_axis(panel.xaxis, "x" in percent)
@@ -113,6 +128,19 @@ def draw_curves(
     span = f"from {words(start, 'x' in percent)} to {words(end, 'x' in percent)}"
     sentences = [_sentence(label, x, y, percent) for label, (x, y) in points.items()]
     return f"Line plot of {ylabel} against {xlabel} ({span}). {' '.join(sentences)}"
+
+
+def _look(place: int) -> dict[str, object]:
+    """A colour with its marker; where the colours come again, the line and the marker differ."""
+    turn, number = divmod(place, len(COLOURS))
+    if not 0 <= turn < len(DASHES):
+        raise ValueError(
+            f"place is {place}; expected 0 to {len(COLOURS) * len(DASHES) - 1}, "
+            f"as many as colours and dashes"
+        )
+    marker = MARKERS[(number + turn) % len(MARKERS)]
+    look = {"color": COLOURS[number], "marker": marker, "markersize": 5}
+    return look | {"linestyle": DASHES[turn]}
 
 
 def _points(label: str, x: object, y: object) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ Okabe, Ito: Color Universal Design, 2008.
 """
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", ":")
 
 
 def blank(
@@ -84,14 +85,18 @@ def format_axis(axis: Axis, percent: bool = False) -> None:
         axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
 
 
-def words(value: float, percent: bool = False) -> str:
-    """Return a number as the text alternatives say it.
+def words(value: float, percent: bool = False, digits: int | None = None) -> str:
+    """Return a number as the text alternatives say it, with `digits` decimals where they are given.
 
     >>> words(0.9731, percent=True), words(266610), words(0.00012345), words(-0.0)
     ('97.3 %', '266,610', '0.0001234', '0')
+    >>> words(0.8567, digits=2), words(0.8567, percent=True, digits=0)
+    ('0.86', '86 %')
     """
     if percent:
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.{1 if digits is None else digits}f} %"
+    if digits is not None:
+        return f"{round(value, digits) or 0:,.{digits}f}"
     if abs(value) >= 1000 or float(value).is_integer():
         return f"{value or 0:,.0f}"  # pruned negative weights are -0.0
     return f"{value:.4g}"
