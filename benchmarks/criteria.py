@@ -26,6 +26,7 @@ import pruneedu as pe
 from benchmarks.common import CACHE, README, machine, publish, table
 from pruneedu import plotting, pruning
 from pruneedu.data import Dataset, Split
+from pruneedu.plotting.notebook import png
 from pruneedu.tensors import Scores, level
 from pruneedu.training import cosine, sgd
 
@@ -244,7 +245,7 @@ def draw(found: dict[str, list[dict]], title: str, folder: Path) -> str:
             percent="xy",
         )
         path = folder / f"criteria_{when}.png"
-        path.write_bytes(plotting.png(figure))
+        path.write_bytes(png(figure))
         parts.append(f"![{figure.alt}]({folder.name}/{path.name})")
     return "\n".join(parts)
 

@@ -11,6 +11,7 @@ from benchmarks import (
     ablation,
     common,
     criteria,
+    distillation,
     grading,
     grading_exercise,
     han,
@@ -22,7 +23,7 @@ from pruneedu import models, pruning
 from pruneedu.course.judging import check
 from pruneedu.data import Dataset, Split
 
-COMMANDS = (ablation, criteria, grading, han, import_time, pruning_speed)
+COMMANDS = (ablation, criteria, distillation, grading, han, import_time, pruning_speed)
 TINY = han.Recipe("lenet_300_100", 1, 2, 1, rate=0.05, decay=0.0, batch=32, scope="global")
 
 
@@ -44,7 +45,7 @@ def test_each_command_says_what_it_takes(command, capsys):
     assert "--quick" in said
 
 
-@pytest.mark.parametrize("name", ["common", "criteria", "grading_exercise", "han"])
+@pytest.mark.parametrize("name", ["common", "criteria", "distillation", "grading_exercise", "han"])
 def test_doctests(name):
     found = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))
     assert found.attempted > 0
@@ -153,6 +154,50 @@ def test_a_criterion_is_measured_once_and_said_in_two_tables(images, tmp_path, m
     units, weights = criteria.report(stage, found).split("single weights")
     assert "| taylor_units |" in units
     assert "| taylor_units |" not in weights
+
+
+def test_the_figures_of_the_criteria_are_pictures_with_words(tmp_path):
+    row = {"units": {when: [0.9] * len(criteria.SPARSITIES) for when in criteria.WHEN}}
+    said = criteria.draw({criteria.DRAWN[0]: [row, row]}, "LeNet", tmp_path)
+    for when in criteria.WHEN:
+        assert (tmp_path / f"criteria_{when}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"{when} fine-tuning" in said
+
+
+def test_students_learn_from_what_their_way_names(images, tmp_path, monkeypatch):
+    recipe = distillation.Recipe(teacher=2, student=2, copies=1, hidden=8, batch=32, seeds=2)
+    mnist = Dataset("mnist", images, images, images, tuple("0123456789"), "")
+    seen = {}
+
+    def remember(recipe, way, seed, taught):
+        seen[way] = taught
+        return models.lenet_300_100()
+
+    with monkeypatch.context() as context:
+        context.setattr(distillation, "train_student", remember)
+        distillation.train_all(recipe, mnist, tmp_path / "other")
+    teacher, students = distillation.train_all(recipe, mnist, tmp_path)
+    assert all(len(taught.y) == 128 for taught in seen.values())
+    assert len(students["teacher, no 3"]) == 2
+    monkeypatch.setattr(distillation, "train_student", remember)
+    seen.clear()
+    again, _ = distillation.train_all(recipe, mnist, tmp_path)
+    assert not seen  # All came from the cache.
+    assert torch.equal(again.fc1.weight, teacher.fc1.weight)
+    text = distillation.report(teacher, students, (images, images), recipe)
+    assert "student: teacher, copies" in text
+    assert "never saw a 3" in text
+
+
+def test_the_bias_of_the_missing_class_is_raised_to_where_validation_errs_least():
+    model = models.lenet_300_100()
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    model.fc3.bias.data[0] = 1.9  # All rows are called 0 until the bias of 3 is higher.
+    threes = Split(torch.zeros(5, 1, 28, 28), torch.full((5,), 3))
+    better = distillation.raised(model, threes)
+    assert better.fc3.bias.data[3] == 2.0
+    assert model.fc3.bias.data[3] == 0
 
 
 def test_the_imports_are_compared_pair_by_pair():

@@ -1,0 +1,227 @@
+"""What a student learns from a teacher on MNIST, and of a digit that it never saw (Hinton 2015).
+
+    PRUNEEDU_DATA=FOLDER python -m benchmarks.distillation [--quick] [--write] [--cache FOLDER]
+
+The teacher is a network of two layers of 1,200 units, trained with dropout on images and warped
+copies of them. LeNet-300-100 is its student, in four ways with as many steps each: on the labels or
+on what the teacher says, of the images alone or of their copies too. Then the student learns from a
+transfer set without a single 3, and its bias of that class is raised to what serves validation
+best. Choices were made on validation; test is read once, when all is trained. What is trained lies
+in the cache, so a run that was killed goes on.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from time import process_time
+
+import torch
+from torch import nn
+
+import pruneedu as pe
+from benchmarks.common import CACHE, machine, publish, table
+from pruneedu.data.augmentation import augmented
+from pruneedu.distillation import distillation, teach
+from pruneedu.regularization import with_dropout
+from pruneedu.training import cosine
+
+MISSING = 3
+WAYS = ("labels", "labels, copies", "teacher", "teacher, copies", "teacher, no 3")
+adam = partial(torch.optim.Adam, lr=1e-3)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How teacher and students are trained.
+
+    teacher, student: passes over the images, each once as it is or as one of its copies; copies:
+    warped ones of each image; hidden, dropout: of the teacher; temperature, alpha: of the
+    loss; batch: images in a step; seeds: how many students of each kind.
+    """
+
+    teacher: int = 40
+    student: int = 40
+    copies: int = 7
+    hidden: int = 1200
+    dropout: float = 0.5
+    temperature: float = 4.0
+    alpha: float = 0.9
+    batch: int = 256
+    seeds: int = 5
+
+
+QUICK = Recipe(teacher=8, student=8, copies=3, hidden=300, seeds=1)
+
+
+def train_teacher(recipe: Recipe, pool: pe.data.Split) -> nn.Module:
+    """Train the teacher with dropout on images and copies; it is returned without."""
+    pe.seed_everything(0)
+    fresh = pe.models.mlp(784, recipe.hidden, recipe.hidden, 10)
+    epochs = recipe.teacher // (1 + recipe.copies)
+    trained = pe.fit(
+        with_dropout(fresh, recipe.dropout),
+        pool,
+        epochs,
+        optimizer=adam,
+        schedule=cosine,
+        batch_size=recipe.batch,
+    ).model
+    fresh.load_state_dict(trained.state_dict())
+    return fresh.eval()
+
+
+def train_student(recipe: Recipe, way: str, seed: int, taught: pe.data.Split) -> nn.Module:
+    """Train LeNet-300-100 in one way, on rows of images that the teacher has spoken of."""
+    loss = partial(distillation, temperature=recipe.temperature, alpha=recipe.alpha)
+    if way.startswith("labels"):
+        loss = partial(distillation, alpha=0.0)
+    if "copies" in way:
+        epochs = recipe.student // (1 + recipe.copies)
+    else:
+        taught, epochs = first(taught, 1 + recipe.copies), recipe.student
+    if way.endswith("no 3"):
+        seen = taught.y[:, 0] != MISSING
+        taught, loss = pe.data.Split(taught.x[seen], taught.y[seen]), partial(loss, alpha=1.0)
+    pe.seed_everything(seed)
+    return pe.fit(
+        pe.models.lenet_300_100(),
+        taught,
+        epochs,
+        optimizer=adam,
+        schedule=cosine,
+        loss=loss,
+        batch_size=recipe.batch,
+        seed=seed,
+    ).model
+
+
+def first(split: pe.data.Split, parts: int) -> pe.data.Split:
+    """Return the first of equal parts: the images without their copies."""
+    rows = len(split.y) // parts
+    return pe.data.Split(split.x[:rows], split.y[:rows])
+
+
+def cached(path: Path, fresh: nn.Module, train: Callable[[], nn.Module]) -> nn.Module:
+    """Fill a fresh network from the cache, or with what `train()` returns, and keep that."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        started = process_time()
+        torch.save(train().state_dict(), path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+        print(f"{path.stem}: {(process_time() - started) / 60:.1f} processor minutes", flush=True)
+    fresh.load_state_dict(torch.load(path, weights_only=True))
+    return fresh.eval()
+
+
+def train_all(recipe: Recipe, mnist: pe.data.Dataset, cache: Path):
+    """Return the teacher, and for each way of training the student of each seed."""
+    # The cache knows a training by all that it depends on, not by the number of seeds.
+    told = (*astuple(replace(recipe, seeds=1)), len(mnist.train.y))
+    key = hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+    pool = augmented(mnist.train, recipe.copies)
+    fresh = pe.models.mlp(784, recipe.hidden, recipe.hidden, 10)
+    teacher = cached(cache / f"teacher-{key}.pt", fresh, lambda: train_teacher(recipe, pool))
+    taught = teach(teacher, pool)
+    students = {
+        way: [
+            cached(
+                cache / f"{way.replace(', ', '-').replace(' ', '-')}-{seed}-{key}.pt",
+                pe.models.lenet_300_100(),
+                partial(train_student, recipe, way, seed, taught),
+            )
+            for seed in range(recipe.seeds)
+        ]
+        for way in WAYS
+    }
+    return teacher, students
+
+
+def error(model: nn.Module, split: pe.data.Split) -> float:
+    """Return the error in per cent."""
+    return 100 * (1 - pe.evaluate(model, split))
+
+
+def raised(model: nn.Module, validation: pe.data.Split) -> nn.Module:
+    """Return the model with the bias of the missing class where validation errs least."""
+
+    def with_bias(by: float) -> nn.Module:
+        moved = pe.models.lenet_300_100()
+        moved.load_state_dict(model.state_dict())
+        moved.fc3.bias.data[MISSING] += by
+        return moved.eval()
+
+    return min((with_bias(step / 4) for step in range(41)), key=lambda m: error(m, validation))
+
+
+def report(
+    teacher: nn.Module, students: dict, splits: tuple[pe.data.Split, pe.data.Split], recipe: Recipe
+) -> str:
+    """Say in two tables what was measured on the first split; choices are made on the second."""
+    split, validation = splits
+    ceiling = error(teacher, split)
+    alone = [error(model, split) for model in students["labels"]]
+    rows = [[f"the teacher, 2 × {recipe.hidden:,} units", f"{ceiling:.2f}", ""]]
+    for way in WAYS[:4]:
+        errors = [error(model, split) for model in students[way]]
+        closed = [100 * (a - e) / (a - ceiling) for a, e in zip(alone, errors, strict=True)]
+        rows.append([f"student: {way}", _mean(errors), _mean(closed, 0)])
+    gap = table(["learned from", "error, %", "gap closed, %"], rows)
+    threes = pe.data.Split(split.x[split.y == MISSING], split.y[split.y == MISSING])
+    unseen = students["teacher, no 3"]
+    rows = []
+    for name, models in {
+        "as trained": unseen,
+        "its bias of 3 raised": [raised(model, validation) for model in unseen],
+    }.items():
+        right = [100 - error(model, threes) for model in models]
+        rows.append([name, _mean([error(m, split) for m in models]), _mean(right, 1)])
+    digit = table(["the student that never saw a 3", "error, %", "threes right, %"], rows)
+    return f"{gap}\n\n{digit}\n\n{_words(recipe)}"
+
+
+def _words(recipe: Recipe) -> str:
+    return (
+        f"Mean ± standard deviation over {recipe.seeds} seed{'s' * (recipe.seeds > 1)} of the "
+        f"student, LeNet-300-100; one teacher. Each trained on {recipe.student} times the images; "
+        f'"copies": {recipe.copies} warped ones of each are among them. '
+        f"T = {recipe.temperature:g}. {machine()}."
+    )
+
+
+def _mean(values: Sequence[float], digits: int = 2) -> str:
+    """Write the mean and the standard deviation.
+
+    >>> _mean([1.0, 2.0, 3.0], 1)
+    '2.0 ± 1.0'
+    """
+    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{deviation}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, print the tables, and write them into the README if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a first look, on validation")
+    parser.add_argument("--write", action="store_true", help="write the tables into the README")
+    folder = CACHE / "distillation"
+    parser.add_argument("--cache", type=Path, default=folder, help="folder of trained networks")
+    options = parser.parse_args(arguments)
+    if options.quick and options.write:
+        parser.error("the README shows the full run: leave out --quick or --write")
+    torch.set_num_threads(1)  # A second thread doubles the processor's time and saves little.
+    mnist, recipe = pe.load("mnist"), QUICK if options.quick else Recipe()
+    teacher, students = train_all(recipe, mnist, options.cache)
+    for split in (mnist.validation,) if options.quick else (mnist.validation, mnist.test):
+        name = "validation" if split is mnist.validation else "test"
+        text = report(teacher, students, (split, mnist.validation), recipe)
+        print(f"\n{name}\n\n{text}", flush=True)
+    if options.write:
+        publish("distillation", text)
+
+
+if __name__ == "__main__":
+    main()
