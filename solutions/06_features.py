@@ -20,7 +20,7 @@
 # You will ask both fields the same question, let them compete with the same training, and find out
 # what each of them is really counting.
 #
-# You need lessons 00 to 02. Time: 30 minutes to read and run, and 70 for the five exercises.
+# You need lessons 00 to 02. Time: 25 minutes to read and run, and 38 for the five exercises.
 # Computing: about half a minute.
 
 # %%
@@ -44,7 +44,8 @@ start, tune, seeds = lesson.budget(start=15, tune=8, seeds=3)
 # trained once for each seed. The second is a **decision tree**: at each node it asks whether one
 # pixel is brighter than some value. A pixel that it never asks for it does not need.
 #
-# All choices are made on the validation digits. The test digits wait until the end.
+# All choices are made on the validation digits. The test digits wait until the end. (Each set is a
+# `Split`, a pair: the inputs `x` of some examples and their classes `y`.)
 
 # %%
 digits = pe.load("digits")
@@ -124,6 +125,8 @@ lesson.reveal(
 # is the *nat*, 1.44 bits. (Lesson 04 measures hidden units in the same way.)
 #
 # ## Exercise 1: what one input tells
+#
+# The bins are given. Fill the table of bins by classes, and then the formula.
 
 # %% exercise="binned_information"
 from pruneedu.course.lessons.lesson_06.input_information import binned_information
@@ -164,9 +167,9 @@ for bins in (2, 4, 8, 16):
 # %% tags=["nbval-ignore-output"]
 units = torch.where(torch.rand(64, generator=torch.Generator().manual_seed(0)) < 0.5, 100.0, 1.0)
 per_cent = Split(x * units, y)
-for select in (pe.mutual_information_of_inputs, pe.tree_importance, pe.svm_weight):
-    again = len(best(select(digits.train)) & best(select(per_cent)))
-    print(f"{select.__name__}: {again} of 16 again")
+for selector in (pe.mutual_information_of_inputs, pe.tree_importance, pe.svm_weight):
+    again = len(best(selector(digits.train)) & best(selector(per_cent)))
+    print(f"{selector.__name__}: {again} of 16 again")
 
 # %% [markdown]
 # A tree compares a pixel with a value, and a filter counts. Both do not care what the unit is. An
@@ -176,8 +179,11 @@ for select in (pe.mutual_information_of_inputs, pe.tree_importance, pe.svm_weigh
 # ## Exercise 2: from weights to inputs
 #
 # Now the other field. A criterion scores each weight. Input $j$ owns **column** $j$ of the first
-# layer, so its score is the sum of that column. There is a trap in it that
-# raises no error where there are as many units as inputs; the quiz comes back to it.
+# layer, so its score is the sum of that column. There is a trap in it that raises no error where
+# there are as many units as inputs; the quiz comes back to it.
+#
+# Of all that can be wrong with the input, the check asks for two things only: that you raise a
+# ValueError where the first layer of the model is not scored, and where it is no `nn.Linear`.
 
 # %% exercise="per_input"
 from pruneedu.pruning.inputs import per_input
@@ -202,6 +208,7 @@ scores = {
     "Fisher": [yours.per_input(pe.fisher(m, digits.train), m) for m in dense],
     "chance": [{"input": pe.random(m, s)["fc1.weight"][0]} for s, m in enumerate(dense)],
 }
+place = {name: at for at, name in enumerate(scores)}  # its colour in every figure
 
 # %% tags=["nbval-ignore-output"]
 names = [name for name in scores if name != "chance"]
@@ -266,12 +273,14 @@ first, second = sorted(at_8, key=lambda name: -sum(at_8[name]))[:2]
 clear = min(at_8[first]) > max(at_8[second])
 found = "ahead with every seed" if clear else "but the seeds overlap: no winner"
 labels = ("pixels kept", "validation accuracy")
-figure = plotting.curves(duels, *labels, percent="y")
+draw = partial(plotting.curves, percent="y", places=place)
+figure = draw(duels, *labels)
 lesson.reveal(my_guess, f"**{first}**, then {second}; {found}.", figure)
 
 # %% [markdown]
-# Two things to read off. The distance to *chance* is what knowing something is worth; it is large
-# when few pixels are kept, and it closes. And the others? Look at how much their bands overlap
+# The distance to *chance* is what knowing something is worth; for most it is large when few pixels
+# are kept, and it closes. **Find the selector that is hardly better than chance with eight.** What
+# did its scores follow, a few cells above? And the others? Look at how much their bands overlap
 # before you rank them.
 #
 # ## The same question, other data
@@ -293,7 +302,7 @@ on_signals = {
 # %% tags=["nbval-ignore-output"]
 few = [4, 8, 16]  # of 40
 lines = {name: (few, duel(s, readers, few, signals)) for name, s in on_signals.items()}
-plotting.show(plotting.curves(lines, "positions kept", "validation accuracy", percent="y"))
+plotting.show(draw(lines, "positions kept", labels[1]))
 
 # %% [markdown]
 # Find the line of the SVM, and the control. The SVM chooses what a *linear* reader needs, and a
@@ -304,9 +313,9 @@ plotting.show(plotting.curves(lines, "positions kept", "validation accuracy", pe
 #
 # ## Play: which pixels?
 #
-# On the left the average digit, with the kept pixels marked. On the right the duel, with a cross
-# for the network that was trained on these pixels just now. **Find two neighbouring pixels that the
-# filter keeps both. Does the tree?**
+# On the left the average digit, with the kept pixels marked. On the right the duel with chance, and
+# a cross for the network that was trained on these pixels just now. **Find two neighbouring pixels
+# that the filter keeps both. Does the tree?**
 
 
 # %%
@@ -314,7 +323,7 @@ def draw_pixels(panel, keep):
     """Mark the kept pixels on the average digit; return them in words."""
     at = keep["input"].view(8, 8).nonzero()
     panel.imshow(x.mean(0).view(8, 8), cmap="gray")
-    panel.scatter(at[:, 1], at[:, 0], marker="s", color=plotting.style.COLOURS[5])
+    panel.scatter(at[:, 1], at[:, 0], marker="s", color="white", edgecolor="black")
     panel.set(xlabel="pixel column", ylabel="pixel row")
     return f"Kept pixels as [row, column]: {at.tolist()}."
 
@@ -324,15 +333,17 @@ def explore(selector, pixels):
     score = scores[selector][0]
     figure, (left, right) = plotting.style.blank(columns=2, width=8.0)
     where = draw_pixels(left, pe.keep_top(score, 1 - pixels / 64))
-    line = plotting.lines.draw_curves(right, {selector: duels[selector]}, *labels, percent="y")
+    both = {name: duels[name] for name in dict.fromkeys((selector, "chance"))}
+    line = plotting.lines.draw_curves(right, both, *labels, percent="y", places=place)
     accuracy = with_inputs(dense[0], score, pixels, 10)
     right.plot(pixels, accuracy, "x", color="black", markersize=12)
+    right.set(xlim=(0, 41), ylim=(0, 1))  # the same for all, so that they can be compared
     figure.suptitle(f"{pixels} pixels by {selector}: {100 * accuracy:.1f} % after training again")
     figure.alt = f"{where} {100 * accuracy:.1f} % right. {line}"
     return figure
 
 
-lesson.play(explore, selector=list(scores), pixels=(2, 40, 1, 8))
+lesson.play(explore, selector=list(duels), pixels=(2, 40, 1, 8))
 
 # %% [markdown]
 # ## What neighbours tell twice
@@ -343,8 +354,8 @@ lesson.play(explore, selector=list(scores), pixels=(2, 40, 1, 8))
 #
 # ## Exercise 3: inputs that tell much together
 #
-# The inputs are 0 and 1 here, and few, so that you can count what a *set* of them tells. There is
-# more than one right way; the check measures your set.
+# The inputs are 0 and 1 here, and few, so that what a *set* of them tells can be counted: `told`
+# does it. Yours is the search. There is more than one right way; the check measures your set.
 
 # %% exercise="informative_set"
 from pruneedu.course.lessons.lesson_06.joint_choice import informative_set
@@ -391,8 +402,9 @@ order = torch.empty(64)
 order[varied(64)] = torch.arange(64, 0, -1).float()  # chosen first, scored highest
 scores["varied"] = [{"input": order}] * seeds
 duels["varied"] = (counts, duel(scores["varied"], dense, counts))
+place["varied"] = place["information"] + 7  # the same colour, dashed
 shown = {name: duels[name] for name in ("information", "varied", "magnitude", "chance")}
-plotting.show(plotting.curves(shown, *labels, percent="y"))
+plotting.show(draw(shown, *labels))
 
 # %% tags=["nbval-ignore-output"]
 gains = torch.tensor(duels["varied"][1]) - torch.tensor(duels["information"][1])
@@ -400,8 +412,9 @@ for count, gain in zip(counts, 100 * gains.T, strict=True):
     print(f"{count:2} pixels: {gain.min():+.1f} to {gain.max():+.1f} points against the filter")
 
 # %% [markdown]
-# Read the signs. Where all seeds agree, not keeping copies is worth that much. And look at the line
-# of magnitude: it comes from a network that has seen all pixels together.
+# Read the signs. Where all seeds agree, not keeping copies is worth that much. Magnitude comes from
+# a network that has seen all pixels together. Does its line lie nearer to the filter or to the
+# rule?
 #
 # ## Connections
 #
@@ -474,9 +487,12 @@ refilled = table(filled, scattered)
 
 
 # %% tags=["nbval-ignore-output"]
+place |= {"features": 3, "connections": 10, "refilled": 17}  # all three are by magnitude
+
+
 def against(currency, xlabel, **tables):
     lines = {name: (t[..., currency].mean(0), t[..., 0]) for name, t in tables.items()}
-    return plotting.curves(lines, xlabel, labels[1], percent="y")
+    return draw(lines, xlabel, labels[1])
 
 
 lead = 100 * (connections[:, scattered.index(1 / 8), 0] - features[:, whole.index(1 / 8), 0])
@@ -555,14 +571,19 @@ lesson.reveal(my_guess, found)
 # %% [markdown]
 # **What is wrong with it? Find out before you read on.** Each patient was held out when it was
 # judged, that much is right.
-#
-# Each was held out from the *classifier*. The 20 measurements were chosen with the groups of all 50
-# in view. Among 5,000 columns of noise some separate any 50 patients by luck, and exactly those
-# were kept. Choosing is training. It belongs inside.
+
+# %%
+# A cell for your search: reported(*study(0)) is one claim
+
+# %% [markdown]
+# Each patient was held out from the *classifier*. The 20 measurements were chosen with the groups
+# of all 50 in view. Among 5,000 columns of noise some separate any 50 patients by luck, and exactly
+# those were kept. Choosing is training. It belongs inside.
 #
 # ## Exercise 5: selection inside the loop
 #
-# This is the control that such a study needs. `select` and `classify` are handed to you.
+# This is the control that such a study needs. `select` and `classify` are handed to you, and the
+# loop over the folds is given. What belongs inside it?
 
 # %% exercise="honest_accuracy"
 from pruneedu.course.lessons.lesson_06.selection_inside import honest_accuracy

@@ -60,6 +60,11 @@ def nearest_mean(x_train: Tensor, y_train: Tensor, x: Tensor) -> Tensor:
     return classes[torch.cdist(x, means).argmin(1)]
 
 
+def nearest_example(x_train: Tensor, y_train: Tensor, x: Tensor) -> Tensor:
+    """Return the class of the training example that is nearest to each row of x."""
+    return y_train[torch.cdist(x, x_train).argmin(1)]
+
+
 TOOLS = {
     "accuracy": accuracy,
     "amax": torch.amax,
@@ -69,6 +74,7 @@ TOOLS = {
     "macro_f1": macro_f1,
     "magnitude": magnitude,
     "mutual_information": mutual_information,
+    "nearest_example": nearest_example,
     "nearest_mean": nearest_mean,
     "random": random,
     "signed": signed,

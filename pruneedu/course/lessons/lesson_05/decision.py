@@ -22,14 +22,11 @@ def duel_winner(accuracies: dict[str, Tensor]) -> str | None:
     that comes first is no winner.
 
     Args:
-        accuracies: name -> [S, 2], a row for each seed: before and after fine-tuning. The control
-            is called "random".
+        accuracies: name -> [S, 2], a row for each of two or more seeds: before and after
+            fine-tuning. The control is called "random", and it has at least one rival.
 
     Returns:
         A name, or None: the control comes first, or the lead is not clear.
-
-    Raises:
-        ValueError: there is no control, no rival of it, or fewer than two seeds.
 
     Source: Blalock et al., "What is the state of neural network pruning?", 2020, on what a
     comparison of criteria has to show.
@@ -38,27 +35,21 @@ def duel_winner(accuracies: dict[str, Tensor]) -> str | None:
     >>> duel_winner({"random": control, "mine": control + 0.02})
     'mine'
     """
-    if "random" not in accuracies or len(accuracies) < 2:
-        raise ValueError("a duel needs the control 'random' and at least one rival")
     after = {name: rows[:, 1].double() for name, rows in accuracies.items()}
-    if len(after["random"]) < 2:
-        raise ValueError("one seed has no spread: give at least two")
     first = max(after, key=lambda name: after[name].mean())
     leads = [after[first] - after[name] for name in after if name != first]
     clear = all(lead.mean() > lead.std() for lead in leads)
     return first if clear and first != "random" else None
 
 
-PARTS = {"who comes first": 3, "whether the lead is clear": 3, "bad input is refused": 1}
+PARTS = {"who comes first": 3, "whether the lead is clear": 3}
 _NAMES = ("magnitude", "taylor", "entropy")
 
 
 def _cases(seed: int) -> list[Case]:
     """Duels that are chosen so that each mistake is wrong on at least one of its part."""
     rng = generator(seed)
-    first, clear, refused = PARTS
-    made = _drawn(rng)
-    alone = {"random": made["random"]}
+    first, clear = PARTS
     # Each part has duels that are won and duels that are not, so that no fixed answer earns it.
     return [
         _won(rng, first, "another one led before", before_is_compared, spare=(both_added,)),
@@ -70,9 +61,6 @@ def _cases(seed: int) -> list[Case]:
         _open(rng, clear, "two are close", better_than_chance, spare=_LENIENT[1:]),
         _open(rng, clear, "the lead is just too small", divided_by_n, spare=_LENIENT[:1]),
         _open(rng, clear, "the lead is too small", standard_error, spare=_LENIENT[::2]),
-        Case(refused, ({name: made[name] for name in _NAMES},), note="there is no control"),
-        Case(refused, ({n: rows[:1] for n, rows in made.items()},), note="there is one seed"),
-        Case(refused, (alone,), note="the control is alone"),
     ]
 
 
@@ -103,9 +91,7 @@ def _open(rng: torch.Generator, part: str, note: str, wrong, spare=()) -> Case:
             return Case(part, (duel,), note=note)
 
 
-def _checked(accuracies, column=1):
-    if "random" not in accuracies or len(accuracies) < 2 or len(accuracies["random"]) < 2:
-        raise ValueError("a control, a rival and two seeds, please")
+def _column(accuracies, column=1):
     return {name: rows[:, column].double() for name, rows in accuracies.items()}
 
 
@@ -121,50 +107,50 @@ def _decide(values, first, spread=lambda lead: lead.std(), rivals=None):
 
 
 def before_is_compared(accuracies):
-    values = _checked(accuracies, column=0)
+    values = _column(accuracies, column=0)
     return _decide(values, _first(values))
 
 
 def both_added(accuracies):
-    before, after = (_checked(accuracies, column) for column in (0, 1))
+    before, after = (_column(accuracies, column) for column in (0, 1))
     values = {name: before[name] + after[name] for name in after}
     return _decide(values, _first(values))
 
 
 def whoever_is_first(accuracies):
-    first = _first(_checked(accuracies))
+    first = _first(_column(accuracies))
     return first if first != "random" else None
 
 
 def luckiest_seed(accuracies):
-    values = _checked(accuracies)
+    values = _column(accuracies)
     return _decide(values, _first(values, lambda row: row.max()))
 
 
 def spread_of_each(accuracies):
-    values = _checked(accuracies)
+    values = _column(accuracies)
     first = _first(values)
     return _decide(values, first, lambda lead: values[first].std())
 
 
 def better_than_chance(accuracies):
-    values = _checked(accuracies)
+    values = _column(accuracies)
     first = _first(values)
     return _decide(values, first, rivals=["random"]) if first != "random" else None
 
 
 def divided_by_n(accuracies):
-    values = _checked(accuracies)
+    values = _column(accuracies)
     return _decide(values, _first(values), lambda lead: lead.std(correction=0))
 
 
 def standard_error(accuracies):
-    values = _checked(accuracies)
+    values = _column(accuracies)
     return _decide(values, _first(values), lambda lead: lead.std() / len(lead) ** 0.5)
 
 
 def chance_may_win(accuracies):
-    values = _checked(accuracies)
+    values = _column(accuracies)
     first = _first(values)
     if first == "random":
         leads = [values[first] - values[name] for name in values if name != first]
@@ -176,7 +162,6 @@ _LENIENT = (better_than_chance, standard_error, divided_by_n)
 
 
 def by_statistics(accuracies):
-    _checked(accuracies)
     after = {name: [row[1] for row in rows.tolist()] for name, rows in accuracies.items()}
     first = sorted(after, key=lambda name: statistics.mean(after[name]))[-1]
     for name in after:
@@ -187,7 +172,6 @@ def by_statistics(accuracies):
 
 
 def by_one_tensor(accuracies):
-    _checked(accuracies)
     names = list(accuracies)
     after = torch.stack([accuracies[name][:, 1] for name in names]).double()
     best = int(after.mean(1).argmax())
@@ -200,7 +184,7 @@ def by_one_tensor(accuracies):
 EXERCISE = Exercise(
     reference=duel_winner,
     title="The scoreboard",
-    minutes=15,
+    minutes=8,
     cases=_cases,
     parts=PARTS,
     properties=(untouched(),),
@@ -210,7 +194,7 @@ EXERCISE = Exercise(
         "each of the others, seed by seed: their mean must be above their standard deviation.",
         "`lead = after[first] - after[name]`, and `lead.mean() > lead.std()` for each other name: "
         "PyTorch's `std` divides by S - 1. If the first is 'random', or one lead is not clear, return "
-        "None. Refuse with a ValueError a duel without a control, without a rival, or with one seed.",
+        "None.",
     ),
     mistakes=(
         Mistake(

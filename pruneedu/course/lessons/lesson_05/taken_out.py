@@ -1,83 +1,54 @@
-"""Exercise: the judge of the duel, what is lost without each unit, layer or weight."""
+"""Exercise: the judge of the duel, what is lost without each unit."""
 
 import torch
-from torch import nn
 
 from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.lesson_05.shared import network
 from pruneedu.course.lessons.making import generator
 from pruneedu.course.plain import Tool
-from pruneedu.data import Split
-from pruneedu.evaluation import accuracy, eval_mode, evaluate
+from pruneedu.evaluation import accuracy, evaluate
 from pruneedu.pruning.ablation import ablation
 from pruneedu.pruning.masks import apply_masks
 from pruneedu.pruning.passes import unit_modules
 from pruneedu.tensors import prunable_layers
 
-PARTS = {
-    "units": 3,
-    "layers and weights": 2,
-    "convolutions and normalisation": 2,
-    "another metric": 1,
-    "bad input is refused": 1,
-}
+PARTS = {"units": 3, "convolutions and normalisation": 2, "another metric": 2}
 
 
 def _cases(seed: int) -> list[Case]:
     rng = generator(seed)
-    units, others, conv, metric, refused = PARTS
+    units, conv, metric = PARTS
     likely, f1 = {"metric": Tool("log_likelihood", {})}, {"metric": Tool("macro_f1", {})}
-    never = network(rng, 3, 4, 3)
-    never[1].y[:] = (_answers(*never) + 1) % 3
     return [
         *(Case(units, network(rng, *sizes)) for sizes in ((4, 5, 3), (5, 6, 5, 3), (3, 8, 4))),
-        Case(others, network(rng, 5, 6, 5, 3), {"level": "layer"}, "level is 'layer'"),
-        Case(others, network(rng, 4, 3, 3), {"level": "weight"}, "level is 'weight'"),
         *(
             Case(conv, network(rng, *channels, image=8), note="the network has batch normalisation")
             for channels in ((3, 3), (3, 4, 3))
         ),
         Case(metric, network(rng, 4, 6, 3), likely, "the performance is below 0"),
         Case(metric, network(rng, 4, 6, 3), f1, "the metric is macro F1"),
-        Case(refused, network(rng, 3, 4, 3), {"level": "row"}, "level is 'row'"),
-        Case(refused, never, note="the performance is 0"),
     ]
 
 
-def _answers(model: nn.Module, data: Split) -> torch.Tensor:
-    with eval_mode(model), torch.no_grad():
-        return model(data.x).argmax(1)
-
-
-def _score(model, data, metric, level, share, drop):
-    """share(P, P without) for each entry; drop(model, name, index, level) is the network without."""
-    whole, found = _performance(model, data, metric, level), {}
-    for name, layer in prunable_layers(model).items():
-        shape = {"unit": layer.weight.shape[:1], "layer": (), "weight": layer.weight.shape}[level]
-        count = int(torch.tensor(shape).prod())
-        lost = [
-            share(whole, float(evaluate(drop(model, name, i, level), data, metric)))
-            for i in range(count)
-        ]
-        key = f"{name}.weight" if level == "weight" else name
-        found[key] = torch.tensor(lost).reshape(shape)
-    return found
-
-
-def _performance(model, data, metric, level):
+def _score(model, data, metric, share, drop):
+    """share(P, P without) for each unit; drop(model, name, unit) is the network without it."""
     whole = float(evaluate(model, data, metric))
-    if level not in ("unit", "layer", "weight") or whole == 0:
-        raise ValueError("level 'unit', 'layer' or 'weight', and a performance that is not 0")
-    return whole
+    return {
+        name: torch.tensor(
+            [
+                share(whole, float(evaluate(drop(model, name, unit), data, metric)))
+                for unit in range(len(layer.weight))
+            ]
+        )
+        for name, layer in prunable_layers(model).items()
+    }
 
 
-def _masked(model, name, index, level):
-    layer = model.get_submodule(name)
-    shape = {"unit": layer.weight.shape[:1], "layer": (), "weight": layer.weight.shape}[level]
-    keep = torch.ones(shape, dtype=torch.bool)
-    keep.view(-1)[index] = False
-    return apply_masks(model, {f"{name}.weight" if level == "weight" else name: keep})
+def _masked(model, name, unit):
+    keep = torch.ones(len(model.get_submodule(name).weight), dtype=torch.bool)
+    keep[unit] = False
+    return apply_masks(model, {name: keep})
 
 
 def _share(whole, without):
@@ -85,58 +56,58 @@ def _share(whole, without):
 
 
 def points(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, lambda p, without: p - without, _masked)
+    return _score(model, data, metric, lambda p, without: p - without, _masked)
 
 
 def in_per_cent(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, lambda p, w: 100 * _share(p, w), _masked)
+    return _score(model, data, metric, lambda p, w: 100 * _share(p, w), _masked)
 
 
 def share_that_stays(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, lambda p, w: w / abs(p), _masked)
+    return _score(model, data, metric, lambda p, w: w / abs(p), _masked)
 
 
 def reversed_difference(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, lambda p, w: (w - p) / abs(p), _masked)
+    return _score(model, data, metric, lambda p, w: (w - p) / abs(p), _masked)
 
 
 def divided_by_what_is_left(model, data, metric=accuracy, level="unit", batch_size=32):
     def share(whole, without):
         return (whole - without) / abs(without) if without else float("inf")
 
-    return _score(model, data, metric, level, share, _masked)
+    return _score(model, data, metric, share, _masked)
 
 
 def sign_of_performance(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, lambda p, w: (p - w) / p, _masked)
+    return _score(model, data, metric, lambda p, w: (p - w) / p, _masked)
 
 
 def never_put_back(model, data, metric=accuracy, level="unit", batch_size=32):
     gone = [model]
 
-    def drop(_, name, index, level):
-        gone.append(_masked(gone[-1], name, index, level))
+    def drop(_, name, unit):
+        gone.append(_masked(gone[-1], name, unit))
         return gone[-1]
 
-    return _score(model, data, metric, level, _share, drop)
+    return _score(model, data, metric, _share, drop)
 
 
 def bias_still_speaks(model, data, metric=accuracy, level="unit", batch_size=32):
     def is_back(key):
         return not key.endswith("weight") or "bn" in key
 
-    return _score(model, data, metric, level, _share, _all_but(is_back))
+    return _score(model, data, metric, _share, _all_but(is_back))
 
 
 def normalisation_still_speaks(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, _share, _all_but(lambda key: "bn" in key))
+    return _score(model, data, metric, _share, _all_but(lambda key: "bn" in key))
 
 
 def _all_but(is_back):
     """Take out as `_masked` does, and put back the parameters and statistics of these names."""
 
-    def drop(model, name, index, level):
-        without, whole = _masked(model, name, index, level), model.state_dict()
+    def drop(model, name, unit):
+        without, whole = _masked(model, name, unit), model.state_dict()
         for key, value in without.state_dict().items():
             if is_back(key):
                 value.copy_(whole[key])
@@ -150,53 +121,49 @@ def training_mode(model, data, metric=accuracy, level="unit", batch_size=32):
         with torch.no_grad():
             return float(metric(network(data.x), data.y))
 
-    _performance(model, data, metric, level)
-    whole, found = performance(model), ablation(model, data, metric, level)
-    for key, scores in found.items():
-        name = key.removesuffix(".weight")
-        for i in range(scores.numel()):
-            scores.view(-1)[i] = _share(whole, performance(_masked(model, name, i, level)))
-    return found
+    whole = performance(model)
+    return {
+        name: torch.tensor(
+            [_share(whole, performance(_masked(model, name, unit))) for unit in range(len(scores))]
+        )
+        for name, scores in ablation(model, data, metric).items()
+    }
 
 
 def last_layer_forgotten(model, data, metric=accuracy, level="unit", batch_size=32):
-    return dict(list(ablation(model, data, metric, level).items())[:-1])
+    return dict(list(ablation(model, data, metric).items())[:-1])
 
 
-def level_forgotten(model, data, metric=accuracy, level="unit", batch_size=32):
-    _performance(model, data, metric, level)
-    return ablation(model, data, metric)
+def metric_forgotten(model, data, metric=accuracy, level="unit", batch_size=32):
+    return ablation(model, data)
 
 
 def by_masks(model, data, metric=accuracy, level="unit", batch_size=32):
-    return _score(model, data, metric, level, _share, _masked)
+    return _score(model, data, metric, _share, _masked)
 
 
 def by_hooks(model, data, metric=accuracy, level="unit", batch_size=32):
-    if level == "weight":
-        return by_masks(model, data, metric, level)
-    whole, found = _performance(model, data, metric, level), {}
+    whole, found = float(evaluate(model, data, metric)), {}
     for name, layer in prunable_layers(model).items():
-        units = len(layer.weight)
         lost = []
-        for gone in ([i] for i in range(units)) if level == "unit" else [list(range(units))]:
+        for unit in range(len(layer.weight)):
 
-            def silence(module, inputs, output, gone=gone):
+            def silence(module, inputs, output, unit=unit):
                 output = output.clone()
-                output[:, gone] = 0
+                output[:, unit] = 0
                 return output
 
             handle = unit_modules(model)[name].register_forward_hook(silence)
             lost.append(_share(whole, float(evaluate(model, data, metric))))
             handle.remove()
-        found[name] = torch.tensor(lost if level == "unit" else lost[0])
+        found[name] = torch.tensor(lost)
     return found
 
 
 EXERCISE = Exercise(
     reference=ablation,
     title="Take it out and measure",
-    minutes=20,
+    minutes=8,
     cases=_cases,
     parts=PARTS,
     properties=(untouched(),),
@@ -206,10 +173,9 @@ EXERCISE = Exercise(
         "A unit whose row of weights is 0 still says its bias, and what the normalisation adds. "
         "`pe.apply_masks` knows: a mask at unit level silences all of it. The formula divides by the "
         "performance of the *whole* network.",
-        "For each layer of `prunable_layers(model)`, of each entry: `keep = torch.ones(shape, "
-        "dtype=torch.bool)`, `keep.view(-1)[i] = False`, and the performance "
-        "`pe.evaluate(pe.apply_masks(model, {name: keep}), data, metric)`. The shape is `[units]`, `[]` "
-        "for a layer, or that of the weight, whose name has `.weight` at its end.",
+        "For each name and layer of `prunable_layers(model).items()`, for each unit j: "
+        "`keep = torch.ones(len(layer.weight), dtype=torch.bool)`, `keep[j] = False`, and the performance "
+        "`pe.evaluate(pe.apply_masks(model, {name: keep}), data, metric)`. Make a tensor of the shares.",
     ),
     mistakes=(
         Mistake(
@@ -268,8 +234,8 @@ EXERCISE = Exercise(
             "selects leaves them out.",
         ),
         Mistake(
-            level_forgotten,
-            "These are the scores of units, whatever the level. `level` can also be 'layer' or 'weight'.",
+            metric_forgotten,
+            "It measures the accuracy, whatever `metric` it is handed. Pass it on to `pe.evaluate`.",
         ),
     ),
     alternatives=(by_masks, by_hooks),

@@ -18,6 +18,7 @@ def _cases(seed: int) -> list[Case]:
     greatest, length = {"reduce": Tool("amax", {})}, {"reduce": Tool("vector_norm", {})}
     backwards = _scored(rng, (4, 4, 4))
     short, images = _scored(rng, (4, 3, 2)), (small_cnn((2,), classes=2), lenet5())
+    other = {"a1.weight": 1 + torch.rand(3, 4, generator=rng)}
     first, *_ = short[0]
     return [
         *(Case("the sum over a column", _scored(rng, sizes)) for sizes in (*square, *wide)),
@@ -35,6 +36,11 @@ def _cases(seed: int) -> list[Case]:
             note="the dict begins with the last layer",
         ),
         Case("any order", ({first: short[0][first]}, short[1]), note="one layer is scored"),
+        Case(
+            "any order",
+            (short[0] | other, short[1]),
+            note="the scores of another network, whose layer is called a1, are in the dict as well",
+        ),
         Case(
             "bad input is refused",
             ({name: s for name, s in short[0].items() if name != first}, short[1]),
@@ -88,6 +94,11 @@ def last_layer(scores, model, reduce=torch.sum):
     return {"input": reduce(scores[next(reversed(prunable(model)))], dim=0)}
 
 
+def first_by_the_alphabet(scores, model, reduce=torch.sum):
+    _refused(scores, model)
+    return {"input": reduce(scores[min(scores)], dim=0)}
+
+
 def fc1_by_name(scores, model, reduce=torch.sum):
     if "fc1.weight" not in scores:
         raise ValueError("the first layer is scored, please")
@@ -124,7 +135,7 @@ def column_by_column(scores, model, reduce=torch.sum):
 EXERCISE = Exercise(
     reference=per_input,
     title="The score of an input",
-    minutes=10,
+    minutes=6,
     cases=_cases,
     parts={
         "the sum over a column": 3,
@@ -161,6 +172,11 @@ EXERCISE = Exercise(
             last_layer,
             "These are the columns of the last layer. Its inputs are hidden units; those of the network "
             "are read by the first.",
+        ),
+        Mistake(
+            first_by_the_alphabet,
+            "It takes the layer whose name comes first in the alphabet. Which one reads the inputs, only "
+            "the model says.",
         ),
         Mistake(
             fc1_by_name,

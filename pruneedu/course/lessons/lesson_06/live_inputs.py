@@ -19,6 +19,12 @@ def used_inputs(masks: Masks) -> torch.Tensor:
 
     Returns:
         [inputs] of truth values.
+
+    Unit 0 reads input 0 and unit 1 reads input 1, but the output hears unit 1 only:
+
+    >>> masks = {"fc1.weight": torch.eye(2).bool(), "fc2.weight": torch.tensor([[False, True]])}
+    >>> used_inputs(masks)
+    tensor([False,  True])
     """
     heard, *before = reversed(masks.values())
     live = heard.any(0)
@@ -152,7 +158,7 @@ def by_search(masks):
 EXERCISE = Exercise(
     reference=used_inputs,
     title="The inputs that are heard",
-    minutes=15,
+    minutes=8,
     cases=_cases,
     parts={
         "two layers": 3,
