@@ -172,11 +172,14 @@ def rows(stage: Stage, seeds: range, cache: Path) -> Iterator[tuple[str, int, di
     short = Split(data.train.x[:TUNING], data.train.y[:TUNING])
     for seed in seeds:
         model, recorded = trained(stage, seed, data, cache)
-        truths = {n: pruning.ablation(model, data.validation, m) for n, m in TRUTHS.items()}
+        truths: dict[str, Scores] = {}
         finetune = tuned(stage, seed, short, epochs=1)
         for name, criterion in criteria(seen, recorded, model).items():
             path = cache / f"{stage.network}-{stage.epochs}-{seed}-{name}.json"
             if not path.exists():
+                truths = truths or {
+                    n: pruning.ablation(model, data.validation, m) for n, m in TRUTHS.items()
+                }
                 row = measure_row(model, criterion, truths, data, finetune)
                 path.with_suffix(".tmp").write_text(json.dumps(row))
                 path.with_suffix(".tmp").replace(path)
@@ -237,16 +240,17 @@ def draw(found: dict[str, list[dict]], title: str, folder: Path) -> str:
             for name in DRAWN
             if name in found
         }
+        heading = f"{title}, {when} fine-tuning"
         figure = plotting.curves(
             series,
             "sparsity of the hidden units",
             "accuracy on test",
-            f"{title}, {when} fine-tuning",
+            heading,
             percent="xy",
         )
         path = folder / f"criteria_{when}.png"
         path.write_bytes(png(figure))
-        parts.append(f"![{figure.alt}]({folder.name}/{path.name})")
+        parts.append(f"![{heading}. {figure.alt}]({folder.name}/{path.name})")
     return "\n".join(parts)
 
 
