@@ -266,7 +266,9 @@ def full_run(cache: Path) -> str:
     return "\n\n".join(
         (
             draw(found[first], first.name, README.parent / "docs"),
+            "<details>\n<summary>All criteria on all three networks, as tables</summary>",
             *(report(stage, rows) for stage, rows in found.items()),
+            "</details>",
             f"Mean ± standard deviation over {len(SEEDS)} seeds. Agreement: Spearman's rank "
             "correlation with the loss or the accuracy that is lost on validation without each "
             "unit, the mean over the hidden layers. "
