@@ -4,7 +4,9 @@ Each stage is a call of `fit` on the same pool of images with the same teacher's
 """
 
 from dataclasses import astuple, dataclass, replace
+from functools import cache as once
 from functools import partial
+from itertools import count
 from math import log2
 from pathlib import Path
 
@@ -33,9 +35,10 @@ class Recipe:
 
     name: of the row. network: which is compressed. pool: what it learns from. widths: of its
     hidden layers where training starts; other units stay 0. dense, pruning, freezing: passes over
-    the pool before pruning, while pruning, and for each of the 14 rounds of freezing. weights: how
-    many are kept; start: the fraction kept when pruning begins. cost_power: γ of the worth per
-    bit. step: of the grid, in root mean squares of the weights of a layer; biases have half of it.
+    the pool before pruning, while pruning, and for each of the 14 rounds of freezing; a quarter of
+    a pass sees one copy of the images, and the next round another. weights: how many are kept;
+    start: the fraction kept when pruning begins. cost_power: γ of the worth per bit. step: of the
+    grid, in root mean squares of the weights of a layer; biases have half of it.
     """
 
     name: str
@@ -44,7 +47,7 @@ class Recipe:
     widths: tuple[int, ...]
     dense: int
     pruning: int
-    freezing: int
+    freezing: float
     weights: int
     start: float
     cost_power: float
@@ -71,8 +74,8 @@ RECIPES = (
         Pool(60_000, copies=3, teachers=2),
         widths=(8, 14, 50),
         dense=1,
-        pruning=5,
-        freezing=1,
+        pruning=4,
+        freezing=0.25,
         weights=3600,
         start=1.0,
         cost_power=0.5,
@@ -104,7 +107,7 @@ def make(recipe: Recipe, seed: int, mnist: Dataset, cache: Path) -> bytes:
         cache: the folder of the stages.
     """
     torch.set_num_threads(1)  # A second thread doubles the processor's time and saves little.
-    pool = partial(taught_pool, recipe.pool, mnist.train, cache)
+    pool = once(partial(taught_pool, recipe.pool, mnist.train, cache))
     made_of = (*astuple(replace(recipe, name="", freezing=0, step=0)), seed, len(mnist.train.y))
     stage = f"{recipe.network}-{seed}"
     pruned = cached(
@@ -158,14 +161,15 @@ def late_fall(progress: float) -> float:
 
 def freeze(recipe: Recipe, seed: int, model: nn.Module, pool: Split) -> nn.Module:
     """Put the weights and biases on their grids, those nearest to it first."""
-    rates = iter([7e-4 * (1 - 0.8 * i / len(FRACTIONS)) for i in range(len(FRACTIONS))])
+    rounds = count()
 
     def finetune(held: nn.Module) -> nn.Module:
+        i = next(rounds)
         return pe.fit(
             held,
-            pool,
-            recipe.freezing,
-            optimizer=partial(torch.optim.Adam, lr=next(rates)),
+            _part(pool, i, recipe.freezing),
+            epochs=1,
+            optimizer=partial(torch.optim.Adam, lr=7e-4 * (1 - 0.8 * i / len(FRACTIONS))),
             schedule=cosine,
             loss=partial(distillation, temperature=2.0, alpha=0.7),
             batch_size=BATCH,
@@ -176,11 +180,18 @@ def freeze(recipe: Recipe, seed: int, model: nn.Module, pool: Split) -> nn.Modul
     return freeze_incrementally(model, grids(model, recipe.step), FRACTIONS, finetune, masks=masks)
 
 
+def _part(pool: Split, i: int, share: float) -> Split:
+    """Return the i-th share of the pool, counted round and round."""
+    size = round(share * len(pool.y))
+    rows = torch.arange(i * size, (i + 1) * size) % len(pool.y)
+    return Split(pool.x[rows], pool.y[rows])
+
+
 def grids(model: nn.Module, step: float) -> Plan:
     """Lay a grid for each weight and bias, with a step of 2^(k/8): a byte in the file."""
     plan = {}
     for name, weight in prunable(model).items():
-        size = float(weight[weight != 0].square().mean().sqrt())
+        size = float(weight[weight != 0].detach().square().mean().sqrt())
         k = round(8 * log2(step * size))
         plan[name] = _grid(k)
         plan[name.replace("weight", "bias")] = _grid(k - 8)

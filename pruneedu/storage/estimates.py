@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from math import isqrt
 
-import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -30,6 +29,7 @@ def position_bits(masks: Masks) -> Scores:
     Returns:
         Weight-level scores: low where other weights are kept, so where one more is cheap.
 
+    >>> import torch
     >>> mask = torch.tensor([[True, True, False], [True, True, False], [False, False, False]])
     >>> position_bits({"fc1.weight": mask})["fc1.weight"].round(decimals=1)
     tensor([[0.0000, 0.0000, 1.8000],
@@ -43,8 +43,8 @@ def position_bits(masks: Masks) -> Scores:
         inputs = _logit(rows.sum(0), len(rows)) - layer
         log_odds = _logit(rows.sum(1), rows.shape[1])[:, None] + inputs
         if (width := _width(mask, units)) > 1:
-            near = _around(rows.view(len(rows), -1, width, width)).view_as(rows)
-            log_odds = 0.7 * log_odds + 0.42 * (_logit(9 * near, 9) - layer)
+            images = rows.view(len(rows), -1, width, width)
+            log_odds = 0.7 * log_odds + 0.42 * (_around(images).view_as(rows) - layer)
         # Natural logarithms to bits.
         bits[name] = (-log_odds / 0.6931472).clamp(0, _MOST).view(mask.shape)
         units = len(mask)
@@ -65,5 +65,9 @@ def _width(mask: Tensor, units: int) -> int:
 
 
 def _around(images: Tensor) -> Tensor:
-    """Return the fraction kept among the places around each, itself included."""
-    return avg_pool2d(images, 3, stride=1, padding=1)
+    """Return the logit of the fraction kept among the 3 × 3 places around each.
+
+    A tenth place is as full as the layer: an empty neighbourhood says less of a sparse layer.
+    """
+    near = 0.9 * avg_pool2d(images, 3, stride=1, padding=1) + 0.1 * images.mean()
+    return near.logit(eps=1e-6)
