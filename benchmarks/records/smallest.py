@@ -56,7 +56,7 @@ class Recipe:
 
 RECIPES = (
     Recipe(
-        "LeNet-300-100",
+        "smallest",
         "lenet_300_100",
         Pool(60_000, copies=3, teachers=2),
         widths=(300, 100),
@@ -69,7 +69,7 @@ RECIPES = (
         step=0.6,
     ),
     Recipe(
-        "LeNet-5",
+        "smallest",
         "lenet5",
         Pool(60_000, copies=3, teachers=2),
         widths=(8, 14, 50),
@@ -83,7 +83,7 @@ RECIPES = (
     ),
 )
 QUICK = Recipe(
-    "LeNet-300-100, a quick look",
+    "smallest",
     "lenet_300_100",
     Pool(10_000, copies=3, teachers=1),
     widths=(100, 50),
