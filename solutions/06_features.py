@@ -208,10 +208,11 @@ scores = {
     "Fisher": [yours.per_input(pe.fisher(m, digits.train), m) for m in dense],
     "chance": [{"input": pe.random(m, s)["fc1.weight"][0]} for s, m in enumerate(dense)],
 }
-place = {name: at for at, name in enumerate(scores)}  # its colour in every figure
+seven = list(scores)
+place = {name: at for at, name in enumerate(seven)}  # its colour in every figure
 
 # %% tags=["nbval-ignore-output"]
-names = [name for name in scores if name != "chance"]
+names = [name for name in seven if name != "chance"]
 maps = [scores[name][0]["input"] / scores[name][0]["input"].max() for name in names]
 plotting.show(plotting.images(torch.stack(maps).view(-1, 8, 8), names))
 
@@ -268,13 +269,13 @@ counts = [4, 8, 16, 32]
 duels = {name: (counts, duel(score, dense, counts)) for name, score in scores.items()}
 
 # %% tags=["nbval-ignore-output"]
-at_8 = {name: [row[1] for row in rows] for name, (_, rows) in duels.items()}
+at_8 = {name: [row[1] for row in duels[name][1]] for name in seven}
 first, second = sorted(at_8, key=lambda name: -sum(at_8[name]))[:2]
 clear = min(at_8[first]) > max(at_8[second])
 found = "ahead with every seed" if clear else "but the seeds overlap: no winner"
 labels = ("pixels kept", "validation accuracy")
 draw = partial(plotting.curves, percent="y", places=place)
-figure = draw(duels, *labels)
+figure = draw({name: duels[name] for name in seven}, *labels)
 lesson.reveal(my_guess, f"**{first}**, then {second}; {found}.", figure)
 
 # %% [markdown]
@@ -446,8 +447,9 @@ for name, criterion in {"magnitude": pe.magnitude, "chance": pe.random}.items():
 # ### Two currencies
 #
 # The same dense networks, cut in the first layer and trained again for as many epochs. *Features*
-# keeps whole columns, *connections* keeps single weights, both by magnitude. First we pay by the
-# **weight**. **With an eighth of the weights of the first layer, which is more accurate?**
+# keeps whole columns, *connections* keeps single weights, both by magnitude (and so in its colour).
+# First we pay by the **weight**. **With an eighth of the weights of the first layer, which is more
+# accurate?**
 
 # %%
 my_guess = "features"  # your guess: "features" or "connections"

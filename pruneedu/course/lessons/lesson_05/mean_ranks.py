@@ -6,6 +6,7 @@ from torch import Tensor
 from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.making import generator
+from pruneedu.pruning.agreement import rank_correlation
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
@@ -191,4 +192,5 @@ EXERCISE = Exercise(
         ),
     ),
     alternatives=(by_sorting, by_scipy),
+    closes=(rank_correlation,),
 )

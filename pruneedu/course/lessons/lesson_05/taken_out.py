@@ -8,7 +8,7 @@ from pruneedu.course.lessons.lesson_05.shared import network
 from pruneedu.course.lessons.making import generator
 from pruneedu.course.plain import Tool
 from pruneedu.evaluation import accuracy, evaluate
-from pruneedu.pruning.ablation import ablation
+from pruneedu.pruning.ablation import ablation, without_each
 from pruneedu.pruning.masks import apply_masks
 from pruneedu.pruning.passes import unit_modules
 from pruneedu.tensors import prunable_layers
@@ -88,6 +88,14 @@ def never_put_back(model, data, metric=accuracy, level="unit", batch_size=32):
     def drop(_, name, unit):
         gone.append(_masked(gone[-1], name, unit))
         return gone[-1]
+
+    return _score(model, data, metric, _share, drop)
+
+
+def one_mask_for_the_layer(model, data, metric=accuracy, level="unit", batch_size=32):
+    def drop(model, name, unit):
+        keep = torch.arange(len(model.get_submodule(name).weight)) > unit
+        return apply_masks(model, {name: keep})
 
     return _score(model, data, metric, _share, drop)
 
@@ -213,6 +221,11 @@ EXERCISE = Exercise(
             "all those before it. Start from the whole network each time.",
         ),
         Mistake(
+            one_mask_for_the_layer,
+            "The mask still drops the units that were taken out before, so a unit is missed in a layer "
+            "that has lost all those above it. Make a new mask for each unit.",
+        ),
+        Mistake(
             bias_still_speaks,
             "Only the weights are set to 0, so the unit still says its bias, to every example. Without "
             "a unit means: its output is 0. `pe.apply_masks` with a mask at unit level does that.",
@@ -239,4 +252,5 @@ EXERCISE = Exercise(
         ),
     ),
     alternatives=(by_masks, by_hooks),
+    closes=(without_each,),
 )
