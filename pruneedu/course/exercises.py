@@ -66,6 +66,8 @@ class Exercise:
     accept: (case, expected, got) -> Difference or None, for exercises with many right answers.
     explain: (case, expected, got) -> a sentence that shows the difference in the exercise's own
     terms; `got` has the form of `expected`.
+    closes: other library functions that do the exercise's work. While an answer is graded they
+    raise, as the reference does; only a copy of the reference may call them.
     """
 
     reference: Callable
@@ -79,6 +81,7 @@ class Exercise:
     properties: tuple[Property, ...] = ()
     accept: Callable[[Case, object, object], Difference | None] | None = None
     explain: Callable[[Case, object, object], str] | None = None
+    closes: tuple[Callable, ...] = ()
 
     @property
     def name(self) -> str:

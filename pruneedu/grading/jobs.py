@@ -10,15 +10,15 @@ class Job:
     source: Python source of the learner's definitions.
     function: the name to call.
     cases: packed arguments.
-    hidden: dotted path of the library function that must raise meanwhile, or "".
-    needs_dynamo: whether it may make an optimizer or take a gradient by `torch.func`, the first of
-        which imports `torch._dynamo` for 1.5 s: the server then has it done for all jobs to come.
+    hidden: dotted paths of the library functions that must raise meanwhile.
+    needs_dynamo: whether it is likely to make an optimizer or take a gradient by `torch.func`, the
+        first of which imports `torch._dynamo` for 1.5 s: the server then does it for all to come.
     """
 
     source: str
     function: str
     cases: tuple[bytes, ...]
-    hidden: str = ""
+    hidden: tuple[str, ...] = ()
     needs_dynamo: bool = False
 
 

@@ -3,9 +3,10 @@
 import ast
 import inspect
 import re
+import sys
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from pruneedu.course.exercises import Exercise, LessonRecord, lessons
 from pruneedu.course.feedback import Feedback, feedback
@@ -19,8 +20,6 @@ _LESSON_ONLY = "pruneedu.course.lessons"
 _DEFINITION = re.compile(r"(?m)^[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
 _BROKEN = re.compile(r"code cell (\d+) (.+?)(?: \(line (\d+)\))?")
 _TELLING = 5  # statements
-# Words of answers that may import torch._dynamo, which the server then does once for all of them.
-_IMPORT_DYNAMO = ("optim", "fit(", "sgd_steps", "torch.func", "gradient", "example_sums")
 # Judging sets PyTorch's random state, which threads share; a large notebook takes much memory.
 _one_at_a_time = threading.Lock()
 
@@ -134,28 +133,32 @@ def _grade(
         status = "not attempted" if found.untouched else "missing"
         said = found.note or f"**{exercise.name}**: not attempted yet."
         return status, 0, (said, hint), False
+    copied = is_copy(found.source, exercise)
     with _one_at_a_time:
         cases = key(exercise, seed).packed
-    trains = any(b'"sgd_steps"' in case for case in cases)
-    needs_dynamo = trains or any(word in found.source for word in _IMPORT_DYNAMO)
-    job = Job(found.source, exercise.name, cases, _hidden(exercise), needs_dynamo)
+    # What the references and the mistakes have imported here, answers will import there.
+    needs_dynamo = "torch._dynamo" in sys.modules
+    job = Job(found.source, exercise.name, cases, _hidden(exercise, copied), needs_dynamo)
     outcome = sandbox.run(job)
     if outcome.ended == "failed to start":
         raise RuntimeError(outcome.detail)
     with _one_at_a_time:
         verdict = judge(exercise, outcome.observations, seed)
     said = _say(verdict, outcome, len(cases), hint)
-    copied = verdict.points > 0 and _is_telling(exercise) and is_copy(found.source, exercise)
+    listed = copied and verdict.points > 0 and _is_telling(exercise)
     other = f"Another `{exercise.name}` does not count: {broken}." if broken else ""
-    return said.status, verdict.points, (*said.lines, *filter(None, (found.note, other))), copied
+    return said.status, verdict.points, (*said.lines, *filter(None, (found.note, other))), listed
 
 
 def _is_telling(exercise: Exercise) -> bool:
     """Whether an answer identical to the library's source is worth a look: it has 5 statements.
 
     They are counted after the docstring, nested ones too. Below that a formula leaves no choice:
-    two people who write down the same one write the same lines.
+    two people who write down the same one write the same lines. Where the exercise closes other
+    functions, they do not write those.
     """
+    if exercise.closes:
+        return True
     function = ast.parse(inspect.getsource(exercise.reference)).body[0]
     statements = sum(isinstance(node, ast.stmt) for node in ast.walk(function)) - 1
     return statements - (ast.get_docstring(function) is not None) >= _TELLING
@@ -165,12 +168,14 @@ def _say(verdict: Verdict, outcome: Outcome, cases: int, hint: str) -> Feedback:
     """The notebook's feedback; where the answer ended before the last case, how it ended, too."""
     if verdict.status == "passed":
         return feedback(verdict)
-    said = feedback(verdict, hint)
-    if outcome.ended == "finished" or len(outcome.observations) >= cases:
-        return said
+    answered = len(outcome.observations)
+    if outcome.ended == "finished" or answered >= cases:
+        return feedback(verdict, hint)
     status = "timeout" if outcome.ended == "timeout" else "ended early"
-    first, *rest = said.lines
-    return Feedback(status, (first, _sentence(outcome.detail), *rest))
+    ending = _sentence(f"{outcome.detail}, with {answered} of {cases} cases answered")
+    if verdict.right < answered:  # else the first thing that is wrong is that it ended
+        ending = f"{verdict.problem} {ending}"
+    return replace(feedback(replace(verdict, problem=ending), hint), status=status)
 
 
 def _sentence(clause: str) -> str:
@@ -180,9 +185,14 @@ def _sentence(clause: str) -> str:
 def _library_exercises() -> dict[str, Exercise]:
     """The exercises whose references are in the library; the sandbox has no others."""
     every = (exercise for lesson in lessons().values() for exercise in lesson.exercises)
-    return {exercise.name: exercise for exercise in every if _hidden(exercise)}
+    return {exercise.name: exercise for exercise in every if _is_in_library(exercise.reference)}
 
 
-def _hidden(exercise: Exercise) -> str:
-    module = exercise.reference.__module__
-    return "" if module.startswith(_LESSON_ONLY) else f"{module}.{exercise.name}"
+def _hidden(exercise: Exercise, copied: bool) -> tuple[str, ...]:
+    """What an answer may not call; a copy of the reference may call what that does."""
+    closed = filter(_is_in_library, (exercise.reference, *(() if copied else exercise.closes)))
+    return tuple(f"{function.__module__}.{function.__name__}" for function in closed)
+
+
+def _is_in_library(function: Callable) -> bool:
+    return not function.__module__.startswith(_LESSON_ONLY)

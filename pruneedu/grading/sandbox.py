@@ -153,7 +153,7 @@ class Sandbox:
                 self._errors.close()
                 self._start()
             self._wait()
-            message = f"{job.hidden}\n{job.needs_dynamo:d}".encode()
+            message = json.dumps([job.hidden, job.needs_dynamo]).encode()
             with suppress(BrokenPipeError):  # it died just now: no report will come
                 socket.send_fds(self._control, [message], [one.fileno() for one in far])
 

@@ -5,6 +5,7 @@ It runs as a process of its own, which `sandbox.Sandbox` starts.
 
 import gc
 import importlib
+import json
 import os
 import select
 import shutil
@@ -82,8 +83,9 @@ def _serve(control: socket.socket, setting: Setting) -> None:
             message, descriptors, *_ = socket.recv_fds(control, 4096, 2)
             if not message:
                 break
-            hidden, needs_dynamo = message.decode().split("\n")
-            _prepare(hidden, bool(int(needs_dynamo)))
+            paths, needs_dynamo = json.loads(message)
+            hidden = tuple(paths)
+            _prepare(hidden, needs_dynamo)
             children.update(_start(hidden, *map(_socket, descriptors), setting))
         if woken in ready:
             woken.recv(4096)
@@ -99,7 +101,7 @@ def _serve(control: socket.socket, setting: Setting) -> None:
         _close(child, "killed", "the grader went away")
 
 
-def _prepare(hidden: str, needs_dynamo: bool) -> None:
+def _prepare(hidden: tuple[str, ...], needs_dynamo: bool) -> None:
     """Do once, for all children, what each would do."""
     with suppress(Exception):  # the child that fails will say why
         closed_version(hidden)
@@ -128,7 +130,7 @@ def _socket(descriptor: int) -> socket.socket:
 
 
 def _start(
-    hidden: str, data: socket.socket, status: socket.socket, setting: Setting
+    hidden: tuple[str, ...], data: socket.socket, status: socket.socket, setting: Setting
 ) -> dict[int, _Child]:
     """Fork a child for the job that comes over `data`; the child itself never returns."""
     scratch = isolation.SCRATCH if setting.enclosure else tempfile.mkdtemp(prefix="pruneedu-")

@@ -7,6 +7,7 @@ import linecache
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,47 +72,48 @@ def write_view(source: Path, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Closed:
-    """A library function and its private helpers, with what shall stand in for their code.
+    """Library functions and their private helpers, with what shall stand in for their code.
 
     codes: pairs of a function and its new code.
-    file: where they are defined.
-    text: what that file shall read.
+    texts: what the files that define them shall read, by their names.
     """
 
     codes: tuple[tuple[FunctionType, CodeType], ...]
-    file: str
-    text: str
+    texts: Mapping[str, str]
 
 
 @cache
-def closed_version(path: str) -> Closed:
-    """Prepare to close the library function at a dotted path.
+def closed_version(paths: tuple[str, ...]) -> Closed:
+    """Prepare to close the library functions at dotted paths.
 
     Raises:
         ValueError: there is no such function.
     """
-    module, _, name = path.rpartition(".")
-    function = inspect.unwrap(getattr(importlib.import_module(module), name, None))
-    if not isinstance(function, FunctionType):
-        raise ValueError(f"the library has no function {path} to close")
-    functions = {one.__name__: one for one in (function, *helpers(function))}
-    file = function.__code__.co_filename
-    text = closed_source(Path(file).read_text(encoding="utf-8"), *functions)
-    parts = compile(text, file, "exec", dont_inherit=True).co_consts
-    codes = {part.co_name: part for part in parts if isinstance(part, CodeType)}
-    return Closed(tuple((one, codes[name]) for name, one in functions.items()), file, text)
+    by_file: dict[str, dict[str, FunctionType]] = {}
+    for path in paths:
+        function = _function(path)
+        for one in (function, *helpers(function)):
+            by_file.setdefault(one.__code__.co_filename, {})[one.__name__] = one
+    codes, texts = [], {}
+    for file, functions in by_file.items():
+        texts[file] = closed_source(Path(file).read_text(encoding="utf-8"), *functions)
+        parts = compile(texts[file], file, "exec", dont_inherit=True).co_consts
+        new = {part.co_name: part for part in parts if isinstance(part, CodeType)}
+        codes += [(one, new[name]) for name, one in functions.items()]
+    return Closed(tuple(codes), texts)
 
 
-def close_reference(closed: Closed) -> dict[str, str]:
-    """Make a library function raise, by whatever name it is called, and its helpers too.
+def close(closed: Closed) -> Mapping[str, str]:
+    """Make library functions raise, by whatever name they are called, and their helpers too.
 
     Returns:
-        The text that the file which defines it shall read, by the file's name.
+        The texts that the files which define them shall read, by their names.
     """
     for function, code in closed.codes:
         function.__code__ = code
-    linecache.cache.pop(closed.file, None)
-    return {closed.file: closed.text}
+    for file in closed.texts:
+        linecache.cache.pop(file, None)
+    return closed.texts
 
 
 def closed_source(source: str, *names: str) -> str:
@@ -130,3 +132,11 @@ def closed_source(source: str, *names: str) -> str:
             blank = [""] * (node.end_lineno - first.lineno)
             lines[first.lineno - 1 : node.end_lineno] = [raised, *blank]
     return "\n".join(lines)
+
+
+def _function(path: str) -> FunctionType:
+    module, _, name = path.rpartition(".")
+    function = inspect.unwrap(getattr(importlib.import_module(module), name, None))
+    if not isinstance(function, FunctionType):
+        raise ValueError(f"the library has no function {path} to close")
+    return function

@@ -18,7 +18,7 @@ from pruneedu.course.observing import observe
 from pruneedu.grading import frames, syscall_filter
 from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespaces
 from pruneedu.grading.limits import Limits, address_space, set_limits
-from pruneedu.grading.view import close_reference, closed_version
+from pruneedu.grading.view import close, closed_version
 
 _MOST_FILES = os.sysconf("SC_OPEN_MAX")  # the server's own limit, which is not the learner's
 _ANSWER = "<answer>"  # stands for the file's name in tracebacks
@@ -40,7 +40,11 @@ class Setting:
 
 
 def work(
-    data: socket.socket, status: socket.socket, setting: Setting, scratch: str, hidden: str
+    data: socket.socket,
+    status: socket.socket,
+    setting: Setting,
+    scratch: str,
+    hidden: tuple[str, ...],
 ) -> None:
     """Do one job and end the process; it never returns.
 
@@ -50,7 +54,7 @@ def work(
             its first line.
         setting: what it runs in.
         scratch: its own folder.
-        hidden: dotted path of the library function to close, or "".
+        hidden: dotted paths of the library functions to close.
     """
     try:
         try:
@@ -99,9 +103,9 @@ def _leave_server() -> None:
     os.setsid()
 
 
-def _shut_in(setting: Setting, scratch: str, hidden: str) -> None:
-    """Close the reference, enter the namespaces, set the limits: the last trusted act."""
-    texts = close_reference(closed_version(hidden)) if hidden else {}
+def _shut_in(setting: Setting, scratch: str, hidden: tuple[str, ...]) -> None:
+    """Close the references, enter the namespaces, set the limits: the last trusted act."""
+    texts = close(closed_version(hidden))
     if setting.enclosure:
         enter_namespaces(setting.enclosure, setting.limits.scratch, texts)
     os.chdir(scratch)

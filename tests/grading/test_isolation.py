@@ -246,10 +246,10 @@ def test_closed_source_keeps_signature_docstring_and_every_other_line(function):
 
 def test_a_closed_reference_raises_under_each_of_its_names_and_reads_closed():
     names = [selection.keep_top, pruneedu.keep_top, pruneedu.pruning.keep_top]
-    closed = view.closed_version("pruneedu.pruning.selection.keep_top")
+    closed = view.closed_version(("pruneedu.pruning.selection.keep_top",))
     originals = [(function, function.__code__) for function, _ in closed.codes]
     try:
-        texts = view.close_reference(closed)
+        texts = view.close(closed)
         for alias in names:
             with pytest.raises(RuntimeError, match="keep_top: the library's own version is closed"):
                 alias({"a": torch.ones(3)}, 0.5)
@@ -285,7 +285,7 @@ def test_a_references_helpers_close_with_it_and_nothing_else_does(tmp_path, monk
     (tmp_path / "small_library.py").write_text(LIBRARY)
     monkeypatch.syspath_prepend(tmp_path)
     library = importlib.import_module("small_library")
-    view.close_reference(view.closed_version("small_library.half"))
+    view.close(view.closed_version(("small_library.half",)))
     with pytest.raises(RuntimeError, match=r"^half: the library's own version is closed"):
         library.quarter(3)
     with pytest.raises(RuntimeError, match=r"^_divide: the library's own version is closed"):
@@ -297,7 +297,7 @@ def test_a_references_helpers_close_with_it_and_nothing_else_does(tmp_path, monk
 @pytest.mark.parametrize("path", ["pruneedu.pruning.selection.nothing", "pruneedu.tensors.Masks"])
 def test_what_is_no_function_of_the_library_cannot_be_closed(path):
     with pytest.raises(ValueError, match=f"no function {path} to close"):
-        view.closed_version(path)
+        view.closed_version((path,))
 
 
 # A sandbox that has no namespaces

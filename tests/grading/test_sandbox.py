@@ -18,7 +18,7 @@ from pruneedu.grading.jobs import Job
 from pruneedu.grading.sandbox import Sandbox
 
 PROJECT = Path(__file__).parents[2]
-KEEP_TOP = "pruneedu.pruning.selection.keep_top"
+KEEP_TOP = ("pruneedu.pruning.selection.keep_top",)
 TIMEOUT = 4.0
 
 missing = isolation.available()
@@ -39,7 +39,7 @@ def box():
         yield box
 
 
-def job(body, *cases, hidden=""):
+def job(body, *cases, hidden=()):
     """A job whose function `f(x)` has this body; without cases, it is called once with 1."""
     source = "import os, sys, torch\ndef f(x):\n" + textwrap.indent(textwrap.dedent(body), "    ")
     packed = tuple(pack({"args": [case], "kwargs": {}}) for case in cases or (1,))
@@ -52,7 +52,7 @@ def results(outcome):
     return [one["result"] if "result" in one else one["error"]["type"] for one in seen]
 
 
-def value(box, body, hidden=""):
+def value(box, body, hidden=()):
     """What a body returns that runs to its end."""
     outcome = box.run(job(body, hidden=hidden))
     assert outcome.ended == "finished", outcome
@@ -134,7 +134,7 @@ def test_definitions_that_fail_give_their_error_for_each_case(box, source, error
 
 
 def test_a_reference_that_does_not_exist_is_the_graders_fault(box):
-    outcome = box.run(job("return x", hidden="pruneedu.pruning.selection.nothing"))
+    outcome = box.run(job("return x", hidden=("pruneedu.pruning.selection.nothing",)))
     assert outcome.ended == "failed to start"
     assert outcome.observations == ()
     assert "no function pruneedu.pruning.selection.nothing" in outcome.detail

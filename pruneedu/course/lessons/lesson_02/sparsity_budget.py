@@ -7,6 +7,7 @@ import torch
 from pruneedu.course.exercises import Case, Difference, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.making import generator
+from pruneedu.quantization.mixed import choose_bits
 
 LEVELS = [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98]
 
@@ -199,4 +200,5 @@ EXERCISE = Exercise(
         ),
     ),
     alternatives=(by_cheapest_step,),
+    closes=(choose_bits,),
 )

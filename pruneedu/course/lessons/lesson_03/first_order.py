@@ -20,6 +20,7 @@ from pruneedu.course.lessons.lesson_03.shared import (
     total,
 )
 from pruneedu.evaluation import eval_mode
+from pruneedu.pruning.backward import mean_gradients
 from pruneedu.pruning.criteria import taylor
 from pruneedu.tensors import prunable
 
@@ -180,4 +181,5 @@ EXERCISE = Exercise(
         ),
     ),
     alternatives=(by_backward, by_functional),
+    closes=(mean_gradients,),
 )

@@ -20,6 +20,7 @@ from pruneedu.course.lessons.lesson_03.shared import (
     total,
 )
 from pruneedu.evaluation import eval_mode
+from pruneedu.pruning.backward import example_sums
 from pruneedu.pruning.criteria import gradient
 from pruneedu.tensors import prunable
 
@@ -207,4 +208,5 @@ EXERCISE = Exercise(
         ),
     ),
     alternatives=(by_loop, by_vmap),
+    closes=(example_sums,),
 )

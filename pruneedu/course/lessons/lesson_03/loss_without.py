@@ -12,6 +12,7 @@ from pruneedu.course.lessons.making import generator
 from pruneedu.data import Split
 from pruneedu.evaluation import eval_mode
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
+from pruneedu.pruning.ablation import ablation, without_each
 from pruneedu.pruning.masks import apply_masks
 from pruneedu.tensors import Scores, prunable
 
@@ -218,4 +219,5 @@ EXERCISE = Exercise(
         Mistake(training_mode, TRAINING_MODE),
     ),
     alternatives=(by_masks, all_at_once),
+    closes=(ablation, without_each),
 )

@@ -19,6 +19,7 @@ from pruneedu.course.lessons.lesson_03.shared import (
 from pruneedu.course.lessons.making import generator
 from pruneedu.evaluation import eval_mode
 from pruneedu.models import mlp
+from pruneedu.pruning.backward import example_sums
 from pruneedu.pruning.criteria import sensitivity
 from pruneedu.pruning.passes import scoring
 from pruneedu.tensors import prunable
@@ -217,4 +218,5 @@ EXERCISE = Exercise(
         Mistake(training_mode, TRAINING_MODE),
     ),
     alternatives=(by_loop, by_jacobian),
+    closes=(example_sums,),
 )

@@ -21,6 +21,7 @@ from pruneedu.course.lessons.lesson_04.shared import (
 )
 from pruneedu.evaluation import eval_mode
 from pruneedu.pruning.criteria import entropy
+from pruneedu.pruning.histograms import histograms
 from pruneedu.pruning.passes import scoring, tapped, unit_outputs
 from pruneedu.tensors import prunable_layers
 
@@ -240,4 +241,5 @@ EXERCISE = Exercise(
         Mistake(labels_demanded, LABELS_DEMANDED),
     ),
     alternatives=(all_at_once, by_numpy),
+    closes=(histograms,),
 )

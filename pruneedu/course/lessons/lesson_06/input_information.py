@@ -6,6 +6,7 @@ from torch import Tensor
 from pruneedu.course.exercises import Case, Exercise, Mistake
 from pruneedu.course.judging import untouched
 from pruneedu.course.lessons.making import generator
+from pruneedu.pruning.histograms import histograms
 
 
 def binned_information(x: Tensor, y: Tensor, bins: int) -> float:
@@ -193,4 +194,5 @@ EXERCISE = Exercise(
         ),
     ),
     alternatives=(by_entropies, by_loop),
+    closes=(histograms,),
 )
