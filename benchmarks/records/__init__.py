@@ -1,0 +1,1 @@
+"""LeNets as compressed files: the classic recipe, and the fewest bytes."""
