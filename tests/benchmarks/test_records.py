@@ -28,7 +28,7 @@ def mnist():
 def sparse(build):
     torch.manual_seed(0)
     model = build()
-    return pe.apply_masks(model, pe.keep_top(pe.magnitude(model), 0.98, scope="layer"))
+    return pe.apply_masks(model, pe.keep_top(pe.magnitude(model), 0.95, scope="layer"))
 
 
 def written(recipe, seed, mnist, cache):
