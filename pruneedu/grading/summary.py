@@ -1,12 +1,13 @@
 """The teacher's page of a graded class: marks, how each exercise went, what to look at."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 from pruneedu.course.feedback import inline
 from pruneedu.grading.gradebook import Row
 from pruneedu.grading.html_page import heads, page, signed, table, text, visible
-from pruneedu.grading.results import STATUSES, Graded
+from pruneedu.grading.results import STATUSES, Graded, Mark
 
 # Okabe and Ito's colours, the same as in the notebook's feedback.
 _COLOURS = {
@@ -18,6 +19,12 @@ _COLOURS = {
     "other": "#4a4a4a",
 }
 _BAR = (160, 14)  # width and height of a bar, in pixels
+# Marks that are worth a look, by what is said of them.
+_KINDS: Mapping[str, Callable[[Mark], bool]] = {
+    "Stopped by the time limit": lambda mark: mark.status == "timeout",
+    "Ended early, by itself or by a limit": lambda mark: mark.status == "ended early",
+    "Identical to the library's source, which earns its points": lambda mark: mark.copied,
+}
 
 
 def summary_page(rows: list[Row], graded: list[Graded], ignored: list[str]) -> str:
@@ -53,8 +60,8 @@ def _marks(rows: list[Row]) -> str:
     spans = [(number, len(list(group))) for number, group in groupby(first, key=lambda r: r.lesson)]
     above = "".join(f'<th scope="colgroup" colspan="{n}">Lesson {text(x)}</th>' for x, n in spans)
     head = (
-        f'<tr><th scope="col" rowspan="2">learner</th>{above}'
-        f'<th scope="col" rowspan="2">total</th></tr>'
+        '<tr><th scope="col" rowspan="2">learner</th><th scope="col" rowspan="2">total</th>'
+        f"{above}</tr>"
         f"<tr>{heads(*(row.exercise for row in first))}</tr>"
     )
     body = []
@@ -66,7 +73,7 @@ def _marks(rows: list[Row]) -> str:
         )
         total = f"{sum(r.points for r in own)} of {sum(r.max_points for r in own)}"
         name = f'<th scope="row">{text(learner)}</th>'
-        body.append(f'{name}{cells}<td class="number">{total}</td>')
+        body.append(f'{name}<td class="number">{total}</td>{cells}')
     return table(head, body)
 
 
@@ -105,13 +112,11 @@ def _bar(counts: Counter) -> str:
 def _flags(graded: list[Graded], ignored: list[str]) -> str:
     """What a person should see: nothing here changes a mark."""
     found = [f"{_link(one)}: {what}" for one in graded for what in _flags_of(one)]
-    copies = [f"{_link(one)}: {names}" for one in graded if (names := _copied(one))]
     parts = [_list(found)] if found else ["<p>Everything that was submitted could be graded.</p>"]
-    if copies:
-        parts += [
-            "<p>Identical to the library's source, which earns its points:</p>",
-            _list(copies),
-        ]
+    for title, holds in _KINDS.items():
+        named = [(one, _names([m.exercise for m in one.marks if holds(m)])) for one in graded]
+        if items := [f"{_link(one)}: {names}" for one, names in named if names]:
+            parts += [f"<p>{title}:</p>", _list(items)]
     if ignored:
         parts.append("<p>Ignored, since only .ipynb files are submissions:</p>")
         parts.append(_list([f"<bdi>{text(name)}</bdi>" for name in ignored]))
@@ -125,10 +130,6 @@ def _flags_of(one: Graded) -> list[str]:
         return ["it holds no exercise of the course."]
     failed = [mark.exercise for mark in one.marks if mark.status == "not graded"]
     return [f"{_names(failed)} could not be graded."] if failed else []
-
-
-def _copied(one: Graded) -> str:
-    return _names([mark.exercise for mark in one.marks if mark.copied])
 
 
 def _names(exercises: list[str]) -> str:

@@ -169,9 +169,20 @@ def test_the_summary_counts_and_flags():
     assert "4 learners, 4 submissions; graded by pruneedu 0.1.0 with isolation namespaces." in words
     assert page.count("Identical to the library's source") == 1
     assert page.split("Identical to")[1].split("</ul>")[0].count("<li>") == 1
+    slow = page.split("Stopped by the time limit")[1].split("</ul>")[0]
+    assert (slow.count("<li>"), slow.count("<code>magnitude</code>")) == (1, 1)
+    assert "Ended early" not in page
     assert "unreadable. It is empty." in page
     assert "notes.txt" in words
     assert LIMITS_ONLY not in page
+
+
+def test_a_total_stands_beside_the_name():
+    page = summary_page(rows([graded(points=5)]), [graded(points=5)], [])
+    words = [word for word in Reader(page).words if word.strip()]
+    marks = words[words.index("Marks") :]
+    assert marks[1:3] == ["learner", "total"]
+    assert marks[marks.index("ada") + 1].startswith("5 of ")
 
 
 def test_a_class_without_any_exercise_has_a_summary():
