@@ -4,32 +4,18 @@ import copy
 
 import pytest
 import torch
+from chains import MODELS, ON_MODELS
 from torch import nn
 
 from pruneedu.data import Split
-from pruneedu.models import lenet5, mlp, mnist1d_cnn, small_cnn
+from pruneedu.models import lenet5, mlp
 from pruneedu.pruning import apoz, wanda
-
-MODELS = {
-    "mlp": (lambda: mlp(6, 5, 3), (9, 6), {"fc1": "relu1", "fc2": "fc2"}),
-    "small_cnn": (
-        lambda: small_cnn((3, 4), classes=3),
-        (9, 1, 8, 8),
-        {"conv1": "relu1", "conv2": "relu2", "fc": "fc"},
-    ),
-    "mnist1d_cnn": (
-        lambda: mnist1d_cnn(channels=3, classes=3),
-        (9, 40),
-        {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3", "fc": "fc"},
-    ),
-}
-ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
 
 
 def prepare(name):
     torch.manual_seed(0)
     make, shape, last_words = MODELS[name]
-    return make().eval(), Split(torch.randn(shape), None), last_words
+    return make().eval(), Split(torch.randn(9, *shape), None), last_words
 
 
 def outputs_of(model, x, last_words):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from chains import MODELS, ON_MODELS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -12,24 +13,10 @@ from sklearn.metrics import mutual_info_score
 from torch import nn
 
 from pruneedu.data import Split
-from pruneedu.models import mlp, mnist1d_cnn, small_cnn
+from pruneedu.models import mlp
 from pruneedu.pruning import apply_masks, entropy, mutual_information, output_entropy
 from pruneedu.pruning.histograms import histograms
 
-MODELS = {
-    "mlp": (lambda: mlp(6, 5, 3), (60, 6), {"fc1": "relu1", "fc2": "fc2"}),
-    "small_cnn": (
-        lambda: small_cnn((3, 4), classes=3),
-        (60, 1, 8, 8),
-        {"conv1": "relu1", "conv2": "relu2", "fc": "fc"},
-    ),
-    "mnist1d_cnn": (
-        lambda: mnist1d_cnn(channels=3, classes=3),
-        (60, 40),
-        {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3", "fc": "fc"},
-    ),
-}
-ON_MODELS = pytest.mark.parametrize("model_name", MODELS)
 ON_POSITIONS = pytest.mark.parametrize("positions", ["mean", "each"])
 BOTH = pytest.mark.parametrize("criterion", [entropy, mutual_information])
 
@@ -38,7 +25,7 @@ def prepare(name):
     torch.manual_seed(0)
     make, shape, last_words = MODELS[name]
     model = make().double().eval()
-    return model, Split(torch.randn(shape).double(), torch.arange(60) % 3), last_words
+    return model, Split(torch.randn(60, *shape).double(), torch.arange(60) % 3), last_words
 
 
 def values_of(model, data, last_words, positions):
