@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pruneedu.checkpoints import identify, load_checkpoint, save_checkpoint
 from pruneedu.data import Split
 from pruneedu.evaluation import check_split, evaluate
+from pruneedu.notebook import in_notebook
 from pruneedu.seeds import seed_epoch
 
 sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
@@ -216,10 +217,9 @@ def _bar(epochs: int, progress: bool | None):
     """
     from tqdm.std import tqdm
 
-    ipython = sys.modules.get("IPython")
-    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    notebook = in_notebook()
     if progress is None:
-        progress = in_notebook or sys.stderr.isatty()
+        progress = notebook or sys.stderr.isatty()
     options = {"desc": "fit", "unit": "epoch", "leave": False, "disable": not progress}
     # In a notebook the standard error has a red background.
-    return tqdm(total=epochs, file=sys.stdout if in_notebook else sys.stderr, **options)
+    return tqdm(total=epochs, file=sys.stdout if notebook else sys.stderr, **options)

@@ -1,8 +1,7 @@
 """Show things where the learner is: rich in a notebook, as text elsewhere."""
 
-import sys
-
 from pruneedu.course.feedback import Feedback
+from pruneedu.notebook import in_notebook
 
 
 def show_answer(answer) -> None:
@@ -19,7 +18,7 @@ def show_answer(answer) -> None:
 
 def show_code(title: str, source: str) -> None:
     """Show Python source under a title."""
-    if _in_notebook():
+    if in_notebook():
         from IPython.display import HTML, display
         from pygments import highlight
         from pygments.formatters import HtmlFormatter
@@ -34,15 +33,9 @@ def show_code(title: str, source: str) -> None:
 
 def show_item(item) -> None:
     """Display an object in a notebook; print it elsewhere."""
-    if _in_notebook():
+    if in_notebook():
         from IPython.display import display
 
         display(item)
     else:
         print(item)
-
-
-def _in_notebook() -> bool:
-    """Whether an IPython kernel runs this; it cannot be so if IPython was never imported."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
