@@ -32,7 +32,8 @@ def histograms(
 
     >>> from pruneedu.models import mlp
     >>> model = mlp(1, 1)
-    >>> _ = nn.init.ones_(model.fc1.weight), model.eval().requires_grad_(False)
+    >>> _ = nn.init.ones_(model.fc1.weight), nn.init.zeros_(model.fc1.bias)
+    >>> _ = model.eval().requires_grad_(False)
     >>> data = Split(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 0, 1]))
     >>> histograms(model, data, bins=2, positions="mean", batch_size=2)["fc1"][0]
     tensor([[1., 0.],

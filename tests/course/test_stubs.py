@@ -113,6 +113,8 @@ def test_the_stub_cell_runs_alone_and_has_the_signature_and_the_docstring(exerci
     assert answer.__doc__ == exercise.reference.__doc__
     names = [list(inspect.signature(f).parameters) for f in (answer, exercise.reference)]
     assert names[0] == names[1]
+    if "### BEGIN SOLUTION" in inspect.getsource(exercise.reference):
+        return  # Given lines want real arguments: test_checks.py runs these stubs on cases.
     with pytest.raises(NotImplementedError, match=f"^{exercise.name}: write your answer here$"):
         answer(*[None] * len(names[0]))
 
