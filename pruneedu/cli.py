@@ -20,8 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words, jupyter = _without_options_of_jupyter(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words, argparse.Namespace(jupyter=jupyter))
     try:
-        return options.command(options)
+        status = options.command(options)
+        sys.stdout.flush()  # A reader that has left is met here, not when Python ends.
+        return status
     except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_left():
+            return 1
         if not _is_for_the_user(error):
             raise
         print(f"pruneedu: {error}", file=sys.stderr)
@@ -45,6 +49,14 @@ def lab(options: argparse.Namespace) -> int:
     # Its terminals then find `pruneedu` where no environment was activated.
     programs = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join((programs, os.environ.get("PATH", os.defpath)))
+    # Started without a terminal, JupyterLab gives login shells, which set PATH anew. This is its
+    # default only: what the user's configuration or options say goes before it.
+    if os.name != "nt" and not sys.stdout.isatty():
+        shell = {"shell_command": [os.environ.get("SHELL") or "sh"]}
+        labapp.LabApp.serverapp_config = {
+            **labapp.LabApp.serverapp_config,
+            "terminado_settings": shell,
+        }
     # In this process, not in a child: an interrupt then reaches JupyterLab, which ends its kernels.
     with contextlib.chdir(options.folder):
         labapp.main(options.jupyter)
@@ -179,6 +191,16 @@ def _parser() -> argparse.ArgumentParser:
     sub = add(progress)
     sub.add_argument("folder", nargs="?", type=Path, default=mine)
     return parser
+
+
+def _reader_has_left() -> bool:
+    """Tell whether nobody reads the output any more, as after `| head`; then drop the rest."""
+    try:
+        print(flush=True)  # What failed before may be gone from the buffer.
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _is_for_the_user(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,7 @@ def jupyterlab(monkeypatch):
     from jupyterlab import labapp
 
     calls = []
+    monkeypatch.setattr(labapp.LabApp, "serverapp_config", {})
     monkeypatch.setattr(labapp, "main", lambda words: calls.append((words, Path.cwd())))
     monkeypatch.setenv("PATH", os.environ["PATH"])
     return calls
@@ -86,6 +88,36 @@ def test_a_terminal_of_jupyterlab_finds_the_command(tmp_path, jupyterlab, monkey
     cli.main(["lab", str(tmp_path)])
     programs = str(Path(sys.executable).parent)
     assert os.environ["PATH"].split(os.pathsep) == [programs, "/usr/bin"]
+
+
+def test_without_a_terminal_the_shells_of_jupyterlab_keep_the_path(
+    tmp_path, jupyterlab, monkeypatch
+):
+    from jupyterlab.labapp import LabApp
+
+    monkeypatch.setattr(LabApp, "serverapp_config", {"open_browser": True})
+    monkeypatch.setenv("SHELL", "/bin/dash")
+    cli.main(["lab", str(tmp_path)])
+    expected = {"shell_command": ["/bin/dash"]}
+    assert LabApp.serverapp_config == {"open_browser": True, "terminado_settings": expected}
+
+
+def test_in_a_terminal_the_shells_of_jupyterlab_are_left_alone(tmp_path, jupyterlab, monkeypatch):
+    from jupyterlab.labapp import LabApp
+
+    monkeypatch.setattr(LabApp, "serverapp_config", {})
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    cli.main(["lab", str(tmp_path)])
+    assert LabApp.serverapp_config == {}
+
+
+def test_a_reader_that_leaves_ends_a_command_quietly():
+    code = "import sys; from pruneedu import cli; sys.exit(cli.main(['doctor']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_in_the_learners_folder_no_folder_has_to_be_named(
