@@ -122,10 +122,11 @@ class Shared:
                 f"{self.shape}: give [k], or [blocks, k, width] for labels [rows, blocks]"
             )
         k = book[len(book) // 2]
-        if self.labels.numel() and not 0 <= self.labels.min() <= self.labels.max() < k:
+        # Compared as Python's integers: 256 does not fit into uint8.
+        ends = [int(end) for end in self.labels.aminmax()] if self.labels.numel() else []
+        if any(not 0 <= end < k for end in ends):
             raise ValueError(
-                f"the labels run from {self.labels.min()} to {self.labels.max()}, but the codebook "
-                f"has entries 0 to {k - 1}"
+                f"the labels run from {ends[0]} to {ends[1]}, but the codebook has entries 0 to {k - 1}"
             )
 
     def dense(self) -> Tensor:

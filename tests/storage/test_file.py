@@ -180,6 +180,14 @@ def entropy_bits(counts):
     return float(-(counts * np.log2(counts / counts.sum())).sum())
 
 
+def test_labels_of_a_byte_look_up_256_entries():
+    book = torch.arange(256.0)
+    labels = torch.arange(256).to(torch.uint8)
+    assert torch.equal(Shared(labels, book).dense(), book)
+    with pytest.raises(ValueError, match="from 0 to 255, but the codebook has entries 0 to 254"):
+        Shared(labels, book[:-1])
+
+
 def test_the_arithmetic_code_is_below_the_order_zero_entropy():
     model, parts = sparse_lenet()
     data = round_trip(parts, "arithmetic", architecture=model.architecture)
