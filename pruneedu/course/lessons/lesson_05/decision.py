@@ -61,6 +61,7 @@ def _cases(seed: int) -> list[Case]:
         _open(rng, clear, "two are close", better_than_chance, spare=_LENIENT[1:]),
         _open(rng, clear, "the lead is just too small", divided_by_n, spare=_LENIENT[:1]),
         _open(rng, clear, "the lead is too small", standard_error, spare=_LENIENT[::2]),
+        _open(rng, clear, "one further down swings", runner_up_only, spare=_LENIENT),
     ]
 
 
@@ -139,6 +140,13 @@ def better_than_chance(accuracies):
     return _decide(values, first, rivals=["random"]) if first != "random" else None
 
 
+def runner_up_only(accuracies):
+    values = _column(accuracies)
+    first = _first(values)
+    second = _first({name: row for name, row in values.items() if name != first})
+    return _decide(values, first, rivals=[second])
+
+
 def divided_by_n(accuracies):
     values = _column(accuracies)
     return _decide(values, _first(values), lambda lead: lead.std(correction=0))
@@ -197,6 +205,11 @@ EXERCISE = Exercise(
         "None.",
     ),
     mistakes=(
+        Mistake(
+            runner_up_only,
+            "Your winner leads the second by mean, and you stop there. A third one with a lower mean "
+            "can swing so much from seed to seed that nothing is clear: compare with each other one.",
+        ),
         Mistake(
             before_is_compared,
             "This decides by the accuracy *before* fine-tuning. Nobody will use that network. Column 1 "
