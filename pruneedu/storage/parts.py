@@ -126,7 +126,8 @@ class Shared:
         ends = [int(end) for end in self.labels.aminmax()] if self.labels.numel() else []
         if any(not 0 <= end < k for end in ends):
             raise ValueError(
-                f"the labels run from {ends[0]} to {ends[1]}, but the codebook has entries 0 to {k - 1}"
+                f"the labels run from {ends[0]} to {ends[1]}, but the codebook "
+                f"has entries 0 to {k - 1}"
             )
 
     def dense(self) -> Tensor:
