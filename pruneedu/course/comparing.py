@@ -112,7 +112,9 @@ def _first(differences) -> Difference | None:
 def _kind(value) -> str:
     if isinstance(value, ModelState):
         return "a model"
-    return f"a value of type {type(value).__name__}" if value is not None else "None"
+    if value is None or isinstance(value, str):
+        return f"{value!r:.60}"
+    return f"a value of type {type(value).__name__}"
 
 
 def _short(value, most: int = 80) -> str:

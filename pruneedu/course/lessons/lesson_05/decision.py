@@ -56,6 +56,7 @@ def _cases(seed: int) -> list[Case]:
         _won(rng, first, "another one has the best single run", luckiest_seed),
         _won(rng, first, "it was far behind before", both_added, spare=(spread_of_each,)),
         _open(rng, first, "the control comes first", chance_may_win),
+        _open(rng, first, "chance is ahead of the best criterion", without_the_control),
         _won(rng, clear, "the seeds differ more than the criteria", spread_of_each),
         _open(rng, clear, "the lead is small", whoever_is_first, spare=_LENIENT),
         _open(rng, clear, "two are close", better_than_chance, spare=_LENIENT[1:]),
@@ -140,6 +141,12 @@ def better_than_chance(accuracies):
     return _decide(values, first, rivals=["random"]) if first != "random" else None
 
 
+def without_the_control(accuracies):
+    """Leaves chance out of the comparison."""
+    values = {name: row for name, row in _column(accuracies).items() if name != "random"}
+    return _decide(values, _first(values))
+
+
 def runner_up_only(accuracies):
     values = _column(accuracies)
     first = _first(values)
@@ -205,6 +212,11 @@ EXERCISE = Exercise(
         "None.",
     ),
     mistakes=(
+        Mistake(
+            without_the_control,
+            "The control has left the comparison. It is the first rival to be beaten: where chance comes "
+            "first, or close to the first, nobody has won.",
+        ),
         Mistake(
             runner_up_only,
             "Your winner leads the second by mean, and you stop there. A third one with a lower mean "

@@ -192,6 +192,11 @@ def one_for_each_input(model, data):
     return {name: layer.weight.detach().abs().sum(0) for name, layer in layers}
 
 
+def one_for_each_reader(model, data):
+    pairs = pairwise(prunable_layers(model).items())
+    return {name: reader.weight.detach().norm(dim=1) for (name, _), (_, reader) in pairs}
+
+
 def divided_by_nothing(model, data):
     """Normalises by a spread that is 0: nan everywhere."""
     return {name: (s - s) / (s - s).std() for name, s in _sizes(model).items()}
@@ -255,6 +260,11 @@ EXERCISE = Exercise(
             one_for_each_input,
             "This sums over the units, which leaves one score for each *input* of the layer. A unit "
             "owns a row of the weight: sum over `dim=1`.",
+        ),
+        Mistake(
+            one_for_each_reader,
+            "This has one score for each unit of the *next* layer. Who listens to a unit stands in a "
+            "column of the reader's weight: reduce over `dim=0`.",
         ),
         Mistake(
             divided_by_nothing,

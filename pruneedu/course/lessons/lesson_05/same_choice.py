@@ -31,8 +31,8 @@ def _case(part, rng, units, k, top=0, note="", turned=False) -> Case:
         a, b = (unit_scores(rng, *units, top=top) for _ in range(2))
         if turned:
             b = dict(reversed(b.items()))
-        wrong = [share_of_both, share_of_all, the_lowest, same_fate, places_left]
-        wrong += [each_layer_alone] if len(units) > 1 else []
+        wrong = [share_of_both, share_of_all, the_lowest, same_fate, places_left, share_kept]
+        wrong += [each_layer_alone, k_of_each_layer] if len(units) > 1 else []
         wrong += [at_least_the_kth] if top else []
         wrong += [places_of_the_dict] if turned else []
         right = overlap(a, b, k)
@@ -79,6 +79,21 @@ def places_left(a, b, k):
     """Takes k for the number that goes."""
     n = sum(score.numel() for score in a.values())
     return overlap(a, b, n - k)
+
+
+def share_kept(a, b, k):
+    """Hands k / n to `keep_top`, which takes the share that goes."""
+    n = sum(score.numel() for score in a.values())
+    masks = [keep_top(scores, k / n) for scores in (a, b)]
+    return sum(int((masks[0][name] & masks[1][name]).sum()) for name in a) / k
+
+
+def k_of_each_layer(a, b, k):
+    both = 0
+    for name in a:
+        rows = [scores[name].argsort(descending=True, stable=True)[:k] for scores in (a, b)]
+        both += int(torch.isin(*rows).sum())
+    return both / k
 
 
 def each_layer_alone(a, b, k):
@@ -159,6 +174,16 @@ EXERCISE = Exercise(
             places_left,
             "k is the number that is chosen, and this uses it as the number that goes. The sparsity is "
             "1 - k / n.",
+        ),
+        Mistake(
+            share_kept,
+            "The sparsity that `keep_top` takes is the share that *goes*, and k / n is the share that "
+            "stays. The sparsity is 1 - k / n.",
+        ),
+        Mistake(
+            k_of_each_layer,
+            "Each layer has chosen k of its own, so there are several times k. All layers together "
+            "choose k.",
         ),
         Mistake(
             each_layer_alone,

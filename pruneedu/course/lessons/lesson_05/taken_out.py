@@ -82,6 +82,14 @@ def sign_of_performance(model, data, metric=accuracy, level="unit", batch_size=3
     return _score(model, data, metric, lambda p, w: (p - w) / p, _masked)
 
 
+def all_the_others(model, data, metric=accuracy, level="unit", batch_size=32):
+    def drop(model, name, unit):
+        keep = torch.arange(len(model.get_submodule(name).weight)) == unit
+        return apply_masks(model, {name: keep})
+
+    return _score(model, data, metric, _share, drop)
+
+
 def never_put_back(model, data, metric=accuracy, level="unit", batch_size=32):
     gone = [model]
 
@@ -214,6 +222,11 @@ EXERCISE = Exercise(
             sign_of_performance,
             "This divides by P where the formula has |P|. Where the performance is below 0, as a log "
             "likelihood is, all signs turn round.",
+        ),
+        Mistake(
+            all_the_others,
+            "The mask is turned round: True keeps. This takes out all the other units of the layer and "
+            "leaves the one that it scores.",
         ),
         Mistake(
             never_put_back,

@@ -115,6 +115,13 @@ def counts_as_shares(x, y, bins):
     return (counts[seen] * (counts[seen] / apart[seen]).log()).sum().item()
 
 
+def counted_once(x, y, bins):
+    """Adds with `joint[index, y] += …`, which counts a pair that comes again only once."""
+    joint = (_joint(x, y, bins) > 0).double() / len(x)
+    apart, seen = joint.sum(1, keepdim=True) * joint.sum(0), joint > 0
+    return (joint[seen] * (joint[seen] / apart[seen]).log()).sum().item()
+
+
 def from_zero_to_one(x, y, bins):
     return _information(_joint(x, y, bins, (x * bins).floor().long().clamp(0, bins - 1)))
 
@@ -186,6 +193,11 @@ EXERCISE = Exercise(
         Mistake(
             counts_as_shares,
             "These are counts, not shares: divide by the number of examples first.",
+        ),
+        Mistake(
+            counted_once,
+            "With a tensor of places, `joint[index, y] += 1` adds once for each *different* place, however "
+            "often it comes. `index_put_(…, accumulate=True)` adds for each, and so does a loop.",
         ),
         Mistake(
             from_zero_to_one,
