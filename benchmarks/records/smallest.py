@@ -76,9 +76,9 @@ RECIPES = (
         dense=1,
         pruning=4,
         freezing=0.25,
-        weights=3600,
+        weights=3500,
         start=1.0,
-        cost_power=0.5,
+        cost_power=1.0,
         step=0.5,
     ),
 )
