@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneedu.evaluation import accuracy, macro_f1
-from pruneedu.pruning.criteria import magnitude, mutual_information, random
+from pruneedu.pruning.criteria import magnitude, mutual_information, random, taylor
 from pruneedu.tensors import Scores, prunable
 
 
@@ -79,6 +79,7 @@ TOOLS = {
     "random": random,
     "signed": signed,
     "sgd_steps": sgd_steps,
+    "taylor": taylor,
     "vector_norm": torch.linalg.vector_norm,
 }
 

@@ -62,6 +62,25 @@ def mean_of_batch_means(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return {name: product.abs() / len(rows) for name, product in products.items()}
 
 
+def sum_of_batch_means(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    products = _products(model, total(each_batch_gradient(model, data, loss, batch_size)))
+    return {name: product.abs() for name, product in products.items()}
+
+
+def means_divided_again(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    rows = each_batch_gradient(model, data, loss, batch_size)
+    shares = zip(rows, data.x.split(batch_size), strict=True)
+    sums = total([{name: g / len(x) for name, g in row.items()} for row, x in shares])
+    return {name: product.abs() for name, product in _products(model, sums).items()}
+
+
+def sizes_of_batches(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    rows = each_batch_gradient(model, data, loss, batch_size)
+    pairs = zip(rows, data.x.split(batch_size), strict=True)
+    parts = [(_products(model, row), len(x) / len(data.x)) for row, x in pairs]
+    return total([{n: product.abs() * share for n, product in one.items()} for one, share in parts])
+
+
 def divided_by_batch_size(model, data, loss=CROSS_ENTROPY, batch_size=128):
     products = _products(model, mean_gradient(model, data, loss))
     share = len(data.x) / batch_size
@@ -160,6 +179,21 @@ EXERCISE = Exercise(
             mean_of_batch_means,
             "This is the mean of the batches' means. The last batch is smaller, so its examples count "
             "for more than the others. Weight each batch by its number of examples.",
+        ),
+        Mistake(
+            sum_of_batch_means,
+            "This adds up the batches' means: three batches give about three times the score of one. Weight "
+            "each mean by its share of the examples, `len(x) / len(data.x)`.",
+        ),
+        Mistake(
+            means_divided_again,
+            "This divides each batch's gradient by the size of the batch. The loss is a mean over its rows "
+            "already: multiply by `len(x)`, add up, and divide by `len(data.x)` once.",
+        ),
+        Mistake(
+            sizes_of_batches,
+            "This takes the size for each batch and adds up the sizes, so the batch size changes the score. "
+            "Add up the batches' gradients first: sizes are taken at the end.",
         ),
         Mistake(
             divided_by_batch_size,

@@ -52,6 +52,11 @@ def mean_of_squares(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return {name: score / len(data.x) for name, score in sums.items()}
 
 
+def root(model, data, loss=CROSS_ENTROPY, batch_size=128):
+    sums = _summed(torch.square, model, data, loss)
+    return {name: score.sqrt() for name, score in sums.items()}
+
+
 def sizes(model, data, loss=CROSS_ENTROPY, batch_size=128):
     return _summed(torch.abs, model, data, loss)
 
@@ -178,6 +183,11 @@ EXERCISE = Exercise(
             mean_of_squares,
             "This is the mean over the examples. It ranks the weights in the same way, but the formula "
             "is a sum: do not divide by the number of examples.",
+        ),
+        Mistake(
+            root,
+            "This takes the root of the sum, as a length has it. It ranks the weights in the same way, but "
+            "the formula stops at the sum of the squares.",
         ),
         Mistake(
             sizes,

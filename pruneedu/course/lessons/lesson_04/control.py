@@ -1,6 +1,7 @@
 """Exercise: the control of every score that reads labels, shuffled labels."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -55,10 +56,12 @@ def _cases(seed: int) -> list[Case]:
             Case("one shuffle", _drawn(rng, *made, bins=b))
             for made, b in zip(alone, (8, 4), strict=True)
         ),
+        _by_weight("one shuffle", rng, (4, 3, 3), 1),
         *(
             Case("the mean of several", _drawn(rng, *made, bins=b), note=f"there are {b} bins")
             for made, b in zip(several, (8, 3, 20), strict=True)
         ),
+        _by_weight("the mean of several", rng, (3, 4, 3), 3),
         *(
             Case("chance alone", _drawn(rng, (3, 5, 2), 4, learned=False), note="y is random")
             for _ in range(2)
@@ -79,6 +82,12 @@ def _drawn(
             y = model(x).argmax(1)
     orders = torch.stack([torch.randperm(40, generator=rng) for _ in range(shuffles)])
     return Tool("mutual_information", options or {"bins": 8}), model, Split(x, y), orders
+
+
+def _by_weight(part: str, rng: torch.Generator, sizes: tuple[int, ...], shuffles: int) -> Case:
+    """A case with another criterion, one that scores weights and has no bins."""
+    _, *rest = _drawn(rng, sizes, shuffles)
+    return Case(part, (Tool("taylor", {}), *rest), note="the criterion is taylor")
 
 
 def _less(scores, chance):
@@ -136,6 +145,11 @@ def orders_of_its_own(criterion, model, data, orders):
 
 def criterion_ignored(criterion, model, data, orders):
     return above_chance(mutual_information, model, data, orders)
+
+
+def bins_of_the_criterion(criterion, model, data, orders):
+    options = getattr(criterion, "keywords", {})
+    return above_chance(partial(mutual_information, **options), model, data, orders)
 
 
 def by_running_sum(criterion, model, data, orders):
@@ -219,6 +233,11 @@ EXERCISE = Exercise(
             criterion_ignored,
             "It always takes the mutual information in 10 bins. The criterion is an argument: call "
             "`criterion(model, split)`, with whatever bins it brings.",
+        ),
+        Mistake(
+            bins_of_the_criterion,
+            "It always takes the mutual information, and of the criterion only the options. Another "
+            "criterion may score weights, and know of no bins: call `criterion(model, split)` itself.",
         ),
         Mistake(
             one_chance_for_all,

@@ -76,6 +76,52 @@ def one_range_for_the_layer(model, data, bins=10, positions="mean", batch_size=1
     )
 
 
+def one_bin_too_few(model, data, bins=10, positions="mean", batch_size=128):
+    return _scores(values(model, data, positions), max(bins - 1, 1), in_nats)
+
+
+def _bucketed(model, data, points, positions):
+    def score(unit):
+        edges = torch.linspace(unit.min().item(), unit.max().item(), points)
+        return in_nats(torch.bucketize(unit.contiguous(), edges).bincount() / len(unit))
+
+    numbers = values(model, data, positions)
+    return check_alive({n: torch.stack([score(u) for u in v.T]) for n, v in numbers.items()})
+
+
+def least_value_alone(model, data, bins=10, positions="mean", batch_size=128):
+    return _bucketed(model, data, bins + 1, positions)
+
+
+def least_value_alone_and_one_bin_too_few(model, data, bins=10, positions="mean", batch_size=128):
+    return _bucketed(model, data, bins, positions)
+
+
+def bins_from_zero(model, data, bins=10, positions="mean", batch_size=128):
+    numbers = values(model, data, positions)
+    shares = {n: counted(v, bins, torch.zeros(v.shape[1])) / len(v) for n, v in numbers.items()}
+    return check_alive({name: in_nats(p) for name, p in shares.items()})
+
+
+def nothing_below_zero(model, data, bins=10, positions="mean", batch_size=128):
+    def score(unit):
+        greatest = max(unit.max().item(), 1e-12)
+        counts = unit.histc(bins, 0, greatest)
+        return in_nats(counts / counts.sum().clamp(min=1))
+
+    numbers = values(model, data, positions)
+    return check_alive({n: torch.stack([score(u) for u in v.T]) for n, v in numbers.items()})
+
+
+def quantile_bins(model, data, bins=10, positions="mean", batch_size=128):
+    def score(unit):
+        edges = np.quantile(unit.numpy(), np.linspace(0, 1, bins + 1))
+        return in_nats(torch.tensor(np.histogram(unit.numpy(), edges)[0]) / len(unit))
+
+    numbers = values(model, data, positions)
+    return check_alive({n: torch.stack([score(u) for u in v.T]) for n, v in numbers.items()})
+
+
 def before_the_activation(model, data, bins=10, positions="mean", batch_size=128):
     with eval_mode(model), torch.no_grad(), tapped(prunable_layers(model)) as outputs:
         model(data.x)
@@ -156,6 +202,12 @@ def by_numpy(model, data, bins=10, positions="mean", batch_size=128):
     return check_alive(scores)
 
 
+LEAST_VALUE_ALONE = (
+    "The least value has a bin to itself: `torch.bucketize` puts what is no greater than the first edge "
+    "before that edge. Give it the edges between the bins only, "
+    "`torch.linspace(low, high, bins + 1)[1:-1]`, with `right=True`."
+)
+
 EXERCISE = Exercise(
     reference=entropy,
     title="The entropy of a unit",
@@ -199,6 +251,28 @@ EXERCISE = Exercise(
             one_range_for_the_layer,
             "All units of the layer share the range of the loudest here, and a quiet unit falls into one "
             "bin. Each unit has bins from its own least to its own greatest value.",
+        ),
+        Mistake(
+            one_bin_too_few,
+            "There is one bin too few: n points from the least to the greatest value bound n - 1 bins. Ask "
+            "for `bins + 1` edges, or let `unit.histc(bins)` count.",
+        ),
+        Mistake(least_value_alone, LEAST_VALUE_ALONE),
+        Mistake(least_value_alone_and_one_bin_too_few, LEAST_VALUE_ALONE),
+        Mistake(
+            bins_from_zero,
+            "The bins begin at 0. Units without a ReLU also speak below 0, and others may never come near "
+            "it: begin at the least value of each unit.",
+        ),
+        Mistake(
+            nothing_below_zero,
+            "The bins begin at 0, and what lies below is not counted at all. Units without a ReLU, such as "
+            "the classes, speak there too: begin at the least value of each unit.",
+        ),
+        Mistake(
+            quantile_bins,
+            "The edges are quantiles, so the bins hold about equally many examples, whatever the unit does, "
+            "and each unit comes near log(bins). The bins are to have equal widths.",
         ),
         Mistake(
             before_the_activation,
