@@ -11,11 +11,13 @@ from benchmarks import (
     ablation,
     common,
     criteria,
+    csr,
     distillation,
     grading,
     grading_exercise,
     han,
     import_time,
+    integer,
     pruning_speed,
 )
 from benchmarks.grading_rivals import Graded
@@ -23,7 +25,17 @@ from pruneedu import models, pruning
 from pruneedu.course.judging import check
 from pruneedu.data import Dataset, Split
 
-COMMANDS = (ablation, criteria, distillation, grading, han, import_time, pruning_speed)
+COMMANDS = (
+    ablation,
+    criteria,
+    csr,
+    distillation,
+    grading,
+    han,
+    import_time,
+    integer,
+    pruning_speed,
+)
 TINY = han.Recipe("lenet_300_100", 1, 2, 1, rate=0.05, decay=0.0, batch=32, scope="global")
 
 
@@ -45,7 +57,9 @@ def test_each_command_says_what_it_takes(command, capsys):
     assert "--quick" in said
 
 
-@pytest.mark.parametrize("name", ["common", "criteria", "distillation", "grading_exercise", "han"])
+@pytest.mark.parametrize(
+    "name", ["common", "criteria", "csr", "distillation", "grading_exercise", "han"]
+)
 def test_doctests(name):
     found = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))
     assert found.attempted > 0
@@ -198,6 +212,34 @@ def test_the_bias_of_the_missing_class_is_raised_to_where_validation_errs_least(
     better = distillation.raised(model, threes)
     assert better.fc3.bias.data[3] == 2.0
     assert model.fc3.bias.data[3] == 0
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_three_products_are_the_same(batch):
+    dense, *sparse = csr.products((6, 9), batch, 0.7).values()
+    for product in sparse:
+        torch.testing.assert_close(torch.as_tensor(product()), dense().T)
+
+
+def test_break_even_is_told_only_where_it_is_crossed():
+    assert csr.break_even([2.0] * 7) == "below 50 %"
+    assert csr.break_even([2.0, 0.5, 1.5, 2.0, 2.0, 2.0, 2.0]) == "75.0 %"
+
+
+def test_the_four_ways_compute_the_same_network(images):
+    torch.manual_seed(0)
+    model = models.small_cnn((4, 8)).eval()
+    runs = integer.ways(model, images)
+    with torch.no_grad():
+        found = [run(images.x) for run in runs.values()]
+        wanted = model(images.x)
+    assert next(iter(runs)) == "int8"
+    for logits in found[1:]:
+        torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-4)
+    assert (found[0] - wanted).abs().max() < 0.1 * (wanted.max() - wanted.min())
+    network = integer.Network("a CNN", "fashion-mini")
+    text = integer.report({network: runs}, {"fashion-mini": images}, repeats=2)
+    assert "| a CNN | 64 |" in text
 
 
 def test_the_imports_are_compared_pair_by_pair():
