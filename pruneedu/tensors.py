@@ -159,6 +159,8 @@ def per_unit(scores: Scores, model: nn.Module, reduce: Callable[..., Tensor] = t
 
     unit[j] = reduce over all weights w of unit j of score[w]
 
+    A sum grows with the weights per unit: units of layers with different fan-in do not compare.
+
     Args:
         scores: weight-level scores; unit j of a layer owns row j of its weight.
         model: the model that was scored.

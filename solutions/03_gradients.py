@@ -43,8 +43,9 @@ epochs, rounds, seeds = lesson.budget(epochs=60, rounds=12, seeds=3)
 #
 # The data are MNIST-1D: signals of 40 numbers, in ten classes that take after the shapes of the
 # digits. They are computed on your machine, which takes some seconds the first time. We train on
-# 1,500 of them. The network is so small that you can take away each of its weights in turn and
-# measure the damage. That is the judge of this lesson, and no criterion can argue with it.
+# 1,500 of them. (A `Split` is a pair: the inputs `x` of some examples and their classes `y`.) The
+# network is so small that you can take away each of its weights in turn and measure the damage.
+# That is the judge of this lesson, and no criterion can argue with it.
 
 # %%
 data = pe.load("mnist1d")
@@ -108,12 +109,12 @@ def agreement(scores, others):
 
 
 # %% tags=["nbval-ignore-output"]
-found = [agreement(pe.magnitude(model), size_of_gradient(model)) for model in trained]
-said = f"Measured: {sum(found) / seeds:.2f} ({min(found):.2f} to {max(found):.2f} over the seeds)."
+alike = [agreement(pe.magnitude(model), size_of_gradient(model)) for model in trained]
+said = f"Measured: {sum(alike) / seeds:.2f} ({min(alike):.2f} to {max(alike):.2f} over the seeds)."
 lesson.reveal(my_guess, said)
 
 # %% [markdown]
-# So the two tell almost unrelated stories, and they cannot both be right. We need a judge.
+# Where two rankings differ they cannot both be right. We need a judge.
 #
 # ## Exercise 1: take one weight away
 #
@@ -163,8 +164,8 @@ truth = {
 shown = pe.magnitude(trained[0]), size_of_gradient(trained[0]), truth[epochs][0]
 rows = torch.stack([in_a_row(scores) for scores in shown])
 rows = rows[:, (rows > 0).all(0)]  # a zero has no logarithm
-labels = ("size of the weight", "size of its gradient", "change of the loss without it")
-plotting.show(plotting.scatter(*rows, labels))
+names = ("size of the weight", "size of its gradient", "change of the loss without it")
+plotting.show(plotting.scatter(*rows, names))
 
 # %% [markdown]
 # Now count. Take the weights that are small (the lowest third) and have a large gradient (the
@@ -203,8 +204,8 @@ def agreements(scores):
 # %% tags=["nbval-ignore-output"]
 found = {"size": agreements(scored(size)), "raw gradient": agreements(scored(pull))}
 lines = {name: (moments, rows) for name, rows in found.items()}
-labels = ("epochs of training", "rank correlation with the truth")
-plotting.show(plotting.curves(lines, *labels))
+axes = ("epochs of training", "rank correlation with the truth")
+plotting.show(plotting.curves(lines, *axes))
 
 # %% [markdown]
 # Before the first step the gradient is the better witness of the two. Training turns that round:
@@ -239,7 +240,7 @@ def cosine_of_halves(model):
 
 
 cosines = torch.tensor([[cosine_of_halves(m) for m in networks[n]] for n in moments]).T
-plotting.show(plotting.curves({"cosine": (moments, cosines)}, labels[0], "cosine of the halves"))
+plotting.show(plotting.curves({"cosine": (moments, cosines)}, axes[0], "cosine of the halves"))
 
 # %% [markdown]
 # At first the two halves ask for much the same. In the end they still pull, but against each other,
@@ -253,6 +254,9 @@ plotting.show(plotting.curves({"cosine": (moments, cosines)}, labels[0], "cosine
 #
 # $L_i$ is the loss of one example. So you need the gradient of each example on its own, and
 # `backward()` on a batch has added them up already.
+#
+# Under *Raises* the docstrings say what the library refuses. The checks of this lesson ask for none
+# of it: write for good input.
 
 # %% exercise="gradient"
 from pruneedu.pruning.criteria import gradient
@@ -288,7 +292,7 @@ lines = {
     "gradient of the mean loss": (moments, lengths(scored(pull), torch.norm)),
     "gradients of single examples": (moments, lengths(squares, lambda row: row.sum().sqrt())),
 }
-plotting.show(plotting.curves(lines, labels[0], "length, as a multiple of the start"))
+plotting.show(plotting.curves(lines, axes[0], "length, as a multiple of the start"))
 
 # %% [markdown]
 # The first goes to nothing and the second does not: there is a lot of pull in a trained network.
@@ -297,8 +301,8 @@ plotting.show(plotting.curves(lines, labels[0], "length, as a multiple of the st
 # %% tags=["nbval-ignore-output"]
 found["squares"] = agreements(squares)
 for name in ("raw gradient", "squares"):
-    last = found[name][:, -1]
-    print(f"{name}: {last.mean():.2f} with the truth ({last.min():.2f} to {last.max():.2f})")
+    end = found[name][:, -1]
+    print(f"{name}: {end.mean():.2f} with the truth ({end.min():.2f} to {end.max():.2f})")
 
 # %% [markdown]
 # If you expected more of the squares, so did we. They no longer cancel, but they still are prices
@@ -371,9 +375,9 @@ found["fisher"] = agreements(scored(partial(yours.fisher, data=train)))
 found["random"] = agreements(scored(pe.random))
 
 # %% tags=["nbval-ignore-output"]
-first, last = (max(found, key=lambda name: found[name][:, at].mean()) for at in (0, -1))
-said = f"Before training it is {first}, after training it is {last}."
-figure = plotting.curves({name: (moments, rows) for name, rows in found.items()}, *labels)
+before, after = (max(found, key=lambda name: found[name][:, at].mean()) for at in (0, -1))
+said = f"Before training it is {before}, after training it is {after}."
+figure = plotting.curves({name: (moments, rows) for name, rows in found.items()}, *axes)
 lesson.reveal(my_guess, said, figure)
 
 # %% [markdown]
@@ -420,10 +424,10 @@ products = [
 
 # %% tags=["nbval-ignore-output"]
 last = {}
-for name, scores in {"sensitivity": sensitive, "sensitivity · |w|": products}.items():
-    last[name] = [agreement(*pair) for pair in zip(scores, truth[epochs], strict=True)]
+for name, rows in {"sensitivity": sensitive, "sensitivity · |w|": products}.items():
+    last[name] = [agreement(*pair) for pair in zip(rows, truth[epochs], strict=True)]
 last |= {"size": found["size"][:, -1], "fisher, with labels": found["fisher"][:, -1]}
-plotting.show(plotting.bars(last, labels[1]))
+plotting.show(plotting.bars(last, axes[1]))
 
 # %% [markdown]
 # The same pattern again: alone it says next to nothing, times the weight it says a lot. Compare its
@@ -515,7 +519,7 @@ figure = plotting.bars(accuracies, "validation accuracy, 90 % gone before traini
 lesson.reveal(my_guess, said, figure)
 
 # %% [markdown]
-# What has happened to size? Look at what each cut leaves of each layer.
+# Where does the difference come from? Look at what each cut leaves of each layer.
 
 # %% tags=["nbval-ignore-output"]
 for name, rows in runs.items():
@@ -528,9 +532,9 @@ for name, rows in runs.items():
 # first, and cuts the network in two. SNIP knows better, because a gradient has been through all of
 # the layers.
 #
-# ## Break: the score that remembers
+# ## Break: exercise 2, late in the evening
 #
-# Here is exercise 2 again, as one writes it late in the evening. It runs, and it gives numbers of
+# Here is exercise 2 again, as one writes it when one is tired. It runs, and it gives numbers of
 # the right shape. Call it **twice**, on the same network and the same examples: **how many times
 # larger is the sum of all scores the second time?**
 
@@ -557,12 +561,18 @@ said = f"{times:.1f} times. With the right scores, the first call agrees to {sam
 lesson.reveal(my_guess, said)
 
 # %% [markdown]
-# A criterion has no business remembering anything. Find the line, before you read on.
-#
-# `backward()` does not set `.grad`, it **adds** to it. So the second example is squared together
-# with the first, the third with both, and the last with all of them: sums that cancel, squared too
-# late. And when the function is done, the gradients stay in the network. The second call begins
-# where the first one ended, and so would the next step of an optimizer that does not clear them.
+# Two calls with the same arguments have to agree. **If these do not, which line is to blame? Find
+# it before you read on.**
+
+# %%
+# A cell for your search: call hasty on few examples, or on one.
+
+# %% [markdown]
+# A criterion has no business remembering anything. But `backward()` does not set `.grad`, it
+# **adds** to it. So the second example is squared together with the first, the third with both, and
+# the last with all of them: sums that cancel, squared too late. And when the function is done, the
+# gradients stay in the network. The second call begins where the first one ended, and so would the
+# next step of an optimizer that does not clear them.
 #
 # Two symptoms to test for, in any criterion: call it twice, and shuffle the examples. Neither may
 # change anything. The repair is to ask for gradients that belong to nobody:
@@ -603,7 +613,7 @@ lesson.quiz("twice", answer="c")
 # %% [markdown]
 # ## Where it goes next
 #
-# - LeCun, Denker, Solla: *Optimal brain damage* (1990). Read section 2 for the series that you
+# - LeCun, Denker, Solla: *Optimal brain damage* (1989). Read section 2 for the series that you
 #   used, and for what they drop from it: the slope, and all curvature between two weights.
 # - Molchanov and others: *Importance estimation for neural network pruning* (2019). Read it for the
 #   first order, squared, and for how well it agrees with the truth, which they measured as you did.

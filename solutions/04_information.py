@@ -45,8 +45,9 @@ bins = 30
 # ## The network
 #
 # The data are the small pictures of clothes of lesson 02, half of them. The network has one hidden
-# layer of 50 units. We train it once for each seed. What we find out about units we find out on the
-# training and the validation pictures; the test pictures wait until the end.
+# layer of 50 units. (A `Split` is a pair: the inputs `x` of some examples and their classes `y`.)
+# We train it once for each seed. What we find out about units we find out on the training and the
+# validation pictures; the test pictures wait until the end.
 
 # %%
 data = pe.load("fashion-mini")
@@ -117,8 +118,7 @@ notes = {"most needed unit": f"{of_best[0]:.2f} nats", "projection": f"{by_chanc
 lesson.reveal(my_guess, found, plotting.unit_histograms(shown, bins, notes))
 
 # %% [markdown]
-# What nobody trained varies more. So *varying* is not what training has bought. Before we ask what
-# it has bought, look at the two shapes: on the right a bell, on the left a heap at zero and a tail.
+# Look at the two shapes as well: on the right a bell, on the left a heap at zero and a tail.
 #
 # ## The heap at zero
 #
@@ -144,6 +144,10 @@ print("examples, units, positions:", {name: tuple(said.shape) for name, said in 
 # Two helpers do the chores of every criterion. `with passes.scoring(model, data, labels=False):`
 # checks the data and holds the network in eval mode; `passes.as_scores(totals, model)` checks the
 # scores, and refuses a layer in which every unit is dead.
+#
+# Of what the docstrings list under *Raises*, the checks of this lesson ask for four things: a layer
+# in which every unit is dead, fewer than two bins, labels of a single class, and no order to
+# shuffle by. The two helpers refuse the rest.
 
 # %% exercise="apoz"
 from pruneedu.pruning.criteria import apoz
@@ -191,8 +195,9 @@ lesson.source("entropy")
 # %% [markdown]
 # ### Give the rival a ReLU
 #
-# The comparison above was not quite fair: the projection has no heap at zero. Here it has a ReLU as
-# well, which makes it an untrained hidden unit.
+# Above, what nobody trained varied more. So *varying* is not what training has bought. But the
+# comparison was not quite fair: the projection has no heap at zero. Here it has a ReLU as well,
+# which makes it an untrained hidden unit.
 
 # %% tags=["nbval-ignore-output"]
 untrained = pe.models.mlp(784, 200, 10)
@@ -220,7 +225,8 @@ print(f"untrained units with a ReLU: from {with_relu.min():.2f} to {with_relu.ma
 # depends on where chance has put its zero.
 #
 # So for units with a ReLU the entropy says, above all, how often a unit is not zero. How nearly is
-# it the same as APoZ?
+# it the same as APoZ? The *rank correlation* tells: it is 1 if two rankings have the same order, 0
+# if one says nothing about the other, and -1 if the order is reversed.
 
 # %% tags=["nbval-ignore-output"]
 for seed in range(seeds):
@@ -345,11 +351,11 @@ def sampled(size, bins, draws=20):
 
 
 # %% tags=["nbval-ignore-output"]
-sizes, lines = [30, 100, 300, 1000, 3000], {}
+numbers, lines = [30, 100, 300, 1000, 3000], {}
 for b in (30, 100):
-    table = torch.stack([sampled(size, b) for size in sizes], dim=1)  # [draws, sizes, 2]
-    lines[f"{b} bins, as counted"] = (sizes, table[..., 0])
-    lines[f"{b} bins, corrected"] = (sizes, table[..., 1])
+    pairs = torch.stack([sampled(size, b) for size in numbers], dim=1)  # [draws, numbers, 2]
+    lines[f"{b} bins, as counted"] = (numbers, pairs[..., 0])
+    lines[f"{b} bins, corrected"] = (numbers, pairs[..., 1])
 against_size(lines, "examples", "entropy in nats")
 
 # %%
@@ -540,10 +546,10 @@ found = f"It is {sum(each) / seeds:.2f}: from {min(each):.2f} to {max(each):.2f}
 lesson.reveal(my_guess, found, plotting.bars(found_1d, f"{label}, MNIST-1D"))
 
 # %% [markdown]
-# The success is gone. What made it? Remember the zeros that you counted. On clothes many units are
-# dead, and others speak of few pictures. Nobody needs those, and whatever counts variation ranks
-# them last. So take them out: rank only the units that speak in more than some share of the
-# pictures.
+# Compare the two figures of bars. What made the success on clothes? Remember the zeros that you
+# counted. On clothes many units are dead, and others speak of few pictures. Nobody needs those, and
+# whatever counts variation ranks them last. So take them out: rank only the units that speak in
+# more than some share of the pictures.
 
 # %% tags=["nbval-ignore-output"]
 least = [0.0, 0.01, 0.05, 0.1, 0.2]
@@ -555,8 +561,8 @@ plotting.show(plotting.curves(lines, "units that speak more often than", label, 
 # %% tags=["nbval-ignore-output"]
 for world, tables in {"clothes": scored, "MNIST-1D": scored_1d}.items():
     share = torch.cat([scores["1 - APoZ"] for scores in tables])
-    low, high = share.quantile(0.1), share.quantile(0.9)
-    print(f"{world}: most units speak in {100 * low:.0f} to {100 * high:.0f} % of the examples")
+    rare, often = share.quantile(0.1), share.quantile(0.9)
+    print(f"{world}: most units speak in {100 * rare:.0f} to {100 * often:.0f} % of the examples")
 
 # %% [markdown]
 # Take away units, and any correlation may fall. But output entropy keeps its line, variance most of
@@ -617,7 +623,7 @@ def explore(criterion, bins, rank):
 lesson.play(explore, criterion=list(measures), bins=(2, 100, 1, 30), rank=(1, 100, 1, 1))
 
 # %% [markdown]
-# ## Break: the score that knew the batch size
+# ## Break: the opposite of the first figure
 #
 # Somebody repeats the first measurement. All examples at once do not fit into memory, so it is done
 # in batches, and the mean over the batches is taken. The network is scored on a large machine, in
@@ -645,11 +651,11 @@ print(f"most needed unit {unit:.2f} nats, projections {projection:.2f} nats")
 # A cell for your search: call entropy_by_batches with other sizes.
 
 # %% tags=["nbval-ignore-output"]
-sizes = [4, 16, 64, 256, 1000]
+per_batch = [4, 16, 64, 256, 1000]
 lines = {
-    "most needed unit": (sizes, [entropy_by_batches(dense[0], s)[best[0]] for s in sizes]),
-    "projections": (sizes, [entropy_by_batches(projections, s).mean() for s in sizes]),
-    "log of the batch size": (sizes[:2], torch.tensor(sizes[:2]).log()),
+    "most needed unit": (per_batch, [entropy_by_batches(dense[0], s)[best[0]] for s in per_batch]),
+    "projections": (per_batch, [entropy_by_batches(projections, s).mean() for s in per_batch]),
+    "log of the batch size": (per_batch[:2], torch.tensor(per_batch[:2]).log()),
 }
 against_size(lines, "examples in a batch", "mean entropy in nats")
 

@@ -59,7 +59,8 @@ def sensitivity(model: nn.Module, data: Split, batch_size: int = 128) -> Scores:
 
     score = 1/(N · C) Σ_i Σ_c |∂y_c(x_i) / ∂w|
 
-    The gradient of the loss vanishes where the network is right; that of the outputs does not.
+    The gradient of the loss vanishes where the network is right; that of the outputs does not. A
+    weight of the last layer moves one output alone: all but one of its C terms are 0.
 
     Args:
         model: the network to score; it is not changed. Its outputs y are logits [N, C].

@@ -126,7 +126,7 @@ def fisher(
     Raises:
         ValueError: no examples or no labels, NaN or infinity, or a layer without any gradient.
 
-    Sources: LeCun et al., "Optimal brain damage", 1990 (the diagonal); Theis et al., "Faster gaze
+    Sources: LeCun et al., "Optimal brain damage", 1989 (the diagonal); Theis et al., "Faster gaze
     prediction with dense networks and Fisher pruning", 2018 (Fisher information in its place).
 
     >>> import torch

@@ -29,7 +29,7 @@ def loss_increase(model: nn.Module, data: Split) -> Scores:
     Returns:
         "fc1.weight" -> a tensor of the weight's shape. Below zero, the loss falls without it.
 
-    Source: the quantity that LeCun et al., "Optimal brain damage", 1990, set out to predict.
+    Source: the quantity that LeCun et al., "Optimal brain damage", 1989, set out to predict.
 
     >>> from pruneedu.models import mlp
     >>> model = mlp(1, 2)
