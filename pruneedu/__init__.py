@@ -25,6 +25,7 @@ _HOMES = {
         "macro_f1",
     ),
     "pruneedu.measuring": ("measure",),
+    "pruneedu.pipelines": ("pipeline",),
     "pruneedu.pruning": (
         "ablation",
         "apoz",

@@ -1,4 +1,5 @@
-"""The command line: `pruneedu start · lab · check · grade · build · doctor · inspect · progress`.
+"""The command line: `pruneedu start · lab · check · progress` for learners, `grade` for classes,
+`compress · run · inspect` for networks, `build · doctor` for the course itself.
 
 Each command is one function that imports what it needs, so that `pruneedu --help` is quick.
 """
@@ -108,6 +109,25 @@ def inspect(options: argparse.Namespace) -> int:
     return 0
 
 
+def run(options: argparse.Namespace) -> int:
+    """Make a network from its compressed file alone, and evaluate it on a test split."""
+    from pruneedu import running
+
+    print(running.run(options.file, options.data))
+    return 0
+
+
+def compress(options: argparse.Namespace) -> int:
+    """Train a network, prune, quantize and code it; interrupted, the same command goes on."""
+    from pruneedu import compressing
+
+    names = ("network", "data", "sparsity", "bits", "epochs", "seed")
+    recipe = compressing.Recipe(**{name: getattr(options, name) for name in names})
+    for line in compressing.compress(recipe, options.out, options.start):
+        print(line, flush=True)
+    return 0
+
+
 def progress(options: argparse.Namespace) -> int:
     """Show how far the learner is."""
     from pruneedu.course import progress
@@ -188,9 +208,33 @@ def _parser() -> argparse.ArgumentParser:
     sub = add(inspect)
     sub.add_argument("file", type=Path, help="a file that `pruneedu.storage.encode` made")
 
+    sub = add(run)
+    sub.add_argument("file", type=Path, help="a file that `pruneedu compress` made")
+    sub.add_argument("--data", metavar="NAME", help="data set (default: the one the file names)")
+
+    _add_options_of_compress(add(compress))
+
     sub = add(progress)
     sub.add_argument("folder", nargs="?", type=Path, default=mine)
     return parser
+
+
+def _add_options_of_compress(sub: argparse.ArgumentParser) -> None:
+    networks = "mlp, lenet_300_100, lenet5, small_cnn, mnist1d_mlp or mnist1d_cnn"
+    sub.add_argument("network", help=networks)
+    sub.add_argument("data", help="data set, such as digits or mnist")
+    words = "the compressed file; FILE.steps keeps what is done"
+    sub.add_argument("--out", metavar="FILE", type=Path, required=True, help=words)
+    words = "fraction of the weights that goes (default: %(default)s)"
+    sub.add_argument("--sparsity", type=float, default=0.9, help=words)
+    words = "of each weight and bias, 2 to 8 (default: %(default)s)"
+    sub.add_argument("--bits", type=int, default=4, help=words)
+    words = "passes over the data in each step (default: 10 to 60, by the size of the data)"
+    sub.add_argument("--epochs", type=int, help=words)
+    words = "of the first weights and of shuffling (default: %(default)s)"
+    sub.add_argument("--seed", type=int, default=0, help=words)
+    words = "a state dict to begin with, instead of training"
+    sub.add_argument("--from", metavar="CHECKPOINT", dest="start", type=Path, help=words)
 
 
 def _reader_has_left() -> bool:

@@ -1,0 +1,189 @@
+"""Compressing from the terminal: a file that runs alone, a run that goes on, errors that help."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import pruneedu as pe
+from pruneedu import cli, compressing
+from pruneedu.compressing import Recipe, compress, grids
+from pruneedu.data import Split
+from pruneedu.quantization import to_floats, to_integers
+from pruneedu.storage import contents_of, decode, encode, network
+
+QUICK = ["compress", "mlp", "digits", "--epochs=2", "--sparsity=0.8", "--bits=5", "--out"]
+RECIPE = Recipe("mlp", "digits", sparsity=0.8, bits=5, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The file of a run without a stop, and its lines."""
+    out = tmp_path_factory.mktemp("straight") / "small.pe"
+    lines = list(compress(RECIPE, out))
+    return out, lines
+
+
+def test_the_file_holds_what_was_asked_for(straight):
+    contents = decode(straight[0].read_bytes())
+    weights = [contents.tensors[f"fc{i}.weight"].integers for i in (1, 2)]
+    assert sum(int(w.count_nonzero()) for w in weights) <= round(0.2 * (64 * 64 + 640))
+    assert max(int(part.integers.abs().max()) for part in contents.tensors.values()) <= 15
+    assert (contents.architecture, contents.plan) == (
+        ("mlp", {"sizes": (64, 64, 10)}),
+        {"data": "digits"},
+    )
+
+
+def test_a_line_after_each_step_and_the_file_at_the_end(straight, capsys):
+    out, lines = straight
+    assert [line.split(":")[0] for line in lines] == ["train", "prune", "quantize", str(out)]
+    assert "on the 300 test examples of digits" in lines[-1]
+    assert cli.main(["run", str(out)]) == 0
+    assert capsys.readouterr().out == f"{lines[-1]}\n"
+
+
+def test_run_counts_what_the_file_alone_makes(straight, capsys):
+    out, _ = straight
+    model, test = network(decode(out.read_bytes())), pe.load("digits").test
+    right = int((model(test.x).argmax(1) == test.y).sum())
+    nonzeros = sum(int((tensor != 0).sum()) for tensor in model.state_dict().values())
+    cli.main(["run", str(out), "--data", "digits"])
+    said = capsys.readouterr().out
+    assert f"{right / 300:.2%}" in said
+    assert f"{out.stat().st_size:,} bytes, {nonzeros:,} parameters" in said
+    assert right > 100  # 30 by chance
+
+
+def test_a_killed_command_goes_on(tmp_path, monkeypatch, straight):
+    out, steps = tmp_path / "small.pe", tmp_path / "small.pe.steps"
+    with monkeypatch.context() as patch:
+        patch.setattr(compressing, "freeze_incrementally", killed)
+        with pytest.raises(Killed):
+            cli.main([*QUICK, str(out)])
+    written = [(path.name, path.stat().st_mtime_ns) for path in sorted(steps.glob("step*"))]
+    assert [name for name, _ in written] == ["step-1.pe", "step-2.pe"]
+    assert not out.exists()
+    assert cli.main([*QUICK, str(out)]) == 0
+    assert all((steps / name).stat().st_mtime_ns == when for name, when in written)
+    assert out.read_bytes() == straight[0].read_bytes()
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed(*arguments, **options):
+    raise Killed
+
+
+def test_the_folder_of_another_run_is_refused(tmp_path, straight, capsys):
+    status = cli.main([*QUICK, str(straight[0]), "--seed", "1"])
+    said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert "is the folder of another run" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, straight, capsys):
+    file = tmp_path / "damaged.pe"
+    good = bytearray(straight[0].read_bytes())
+    good[len(good) // 2] ^= 1
+    for content in (bytes(good), bytes(good[:50]), b"", b"PK\x03\x04"):
+        file.write_bytes(content)
+        assert cli.main(["run", str(file)]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith("pruneedu: ")
+        assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "words", "said"),
+    [
+        ({}, [], "names no data set: say which with --data"),
+        ({"data": 3}, [], "names no data set"),
+        ({"data": "no such set"}, [], "There is no data set 'no such set'"),
+        ({"data": "digits"}, ["--data", "fashion-mini"], "does not take the examples of fashion-"),
+    ],
+)
+def test_a_file_without_its_data_set_is_refused_in_a_sentence(tmp_path, capsys, plan, words, said):
+    file = tmp_path / "small.pe"
+    file.write_bytes(encode(contents_of(pe.models.mlp(64, 10), plan=plan)))
+    assert cli.main(["run", str(file), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_checkpoint_takes_the_place_of_training(tmp_path, suffix):
+    start, out = tmp_path / f"start{suffix}", tmp_path / "small.pe"
+    pe.seed_everything(3)
+    model = pe.models.mlp(64, 64, 10)
+    state = model.state_dict()
+    (save_file if suffix == ".safetensors" else torch.save)(state, start)
+    lines = compress(Recipe("mlp", "digits", epochs=1), out, start)
+    assert next(lines).startswith("prune: ")
+    lines.close()
+    assert len(list(out.with_name("small.pe.steps").glob("step*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sparsity", "1.5"], "sparsity is 1.5"),
+        (["--bits", "1"], "bits is 1: give a whole number from 2 to 8"),
+        (["--epochs", "0"], "epochs is 0"),
+        (["--from", "missing.pt"], "missing.pt"),
+        (["--from", "text.pt"], "text.pt is no state dict that can be read"),
+        (["--from", "other.pt"], "other.pt does not fit this network at 'fc1.weight'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_training(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.pt").write_text("no weights")
+    torch.save(pe.models.mlp(64, 10).state_dict(), tmp_path / "other.pt")
+    assert cli.main([*QUICK, "small.pe", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.glob("small*"))
+
+
+@pytest.mark.parametrize(("name", "said"), [("vgg", "choose one of"), ("lenet5", "does not take")])
+def test_a_network_that_does_not_fit_the_data_is_refused(tmp_path, name, said):
+    with pytest.raises(ValueError, match=said):
+        next(compress(Recipe(name, "digits"), tmp_path / "small.pe"))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_grid_reaches_the_largest_entry_and_little_more(bits):
+    pe.seed_everything(bits)
+    model = pe.models.mlp(30, 20, 5)
+    for name, grid in grids(model, bits).items():
+        tensor, reach = model.get_parameter(name).detach(), grid.scale * grid.highest
+        assert tensor.abs().max() <= reach * (1 + 1e-6)
+        assert reach <= tensor.abs().max() * 2 ** (1 / 8) * (1 + 1e-6)
+        error = (to_floats(to_integers(tensor, grid), grid) - tensor).abs().max()
+        assert error <= grid.scale / 2 * (1 + 1e-6)
+
+
+def test_a_layer_without_a_weight_left_still_has_a_grid():
+    model = pe.models.mlp(4, 2)
+    torch.nn.init.zeros_(model.fc1.weight)
+    assert grids(model, 4)["fc1.weight"].scale > 0
+
+
+def test_convolutions_and_batch_normalisation_end_in_a_file_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(compressing, "load", few)
+    lines = list(compress(Recipe("small_cnn", "digits", epochs=1), tmp_path / "small.pe"))
+    assert "parameters not zero" in lines[-1]
+    kinds = {
+        name: type(part).__name__
+        for name, part in decode((tmp_path / "small.pe").read_bytes()).tensors.items()
+    }
+    assert kinds["conv1.weight"] == "Quantized"
+    assert kinds["bn1.running_mean"] == "Plain"
+
+
+def few(name):
+    data = pe.load(name)
+    return replace(data, train=Split(data.train.x[:64], data.train.y[:64]))
