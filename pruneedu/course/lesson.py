@@ -17,7 +17,7 @@ from pruneedu.course.feedback import Feedback, feedback
 from pruneedu.course.observing import own_line
 from pruneedu.course.quiz import ask
 from pruneedu.course.showing import show_answer, show_code, show_item
-from pruneedu.course.stubs import helpers, without_docstring
+from pruneedu.course.stubs import helpers, without_docstring, without_marks
 
 PATIENCE = 20.0  # seconds of a check before it says how to stop it
 
@@ -181,6 +181,7 @@ def _how_to_go_on(name: str) -> str:
 
 def _source(function: Callable) -> str:
     try:
-        return without_docstring(textwrap.dedent(inspect.getsource(function)))
+        source = textwrap.dedent(inspect.getsource(function))
+        return without_marks(without_docstring(source))
     except (OSError, TypeError):
         return "# the source of this function is not known"

@@ -15,8 +15,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 def solution(function: Callable) -> str:
     """Return a cell with the function's source, its private helpers, and the imports they need."""
     source = "\n\n\n".join(inspect.getsource(f).rstrip() for f in (function, *helpers(function)))
-    kept = [line for line in source.splitlines() if line.strip() not in (BEGIN, END)]
-    return imports(function, source) + "\n".join(kept)
+    return imports(function, source) + without_marks(source)
 
 
 def helpers(function: Callable) -> list[Callable]:
@@ -137,6 +136,11 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
         if (symbol.is_referenced() and (top or symbol.is_global())) or symbol.is_declared_global()
     }
     return names.union(*(_globals(child) for child in table.get_children()))
+
+
+def without_marks(source: str) -> str:
+    """Return a source without the lines that mark where a stub is cut."""
+    return "\n".join(line for line in source.splitlines() if line.strip() not in (BEGIN, END))
 
 
 def without_docstring(source: str) -> str:

@@ -353,3 +353,10 @@ def test_a_lesson_computes_with_one_thread():
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_marks_of_a_stub_are_no_part_of_the_source():
+    exercise = next(e for e in Lesson("05").record.exercises if e.name == "own_criterion")
+    shown = module._source(exercise.reference)
+    assert "return scores" in shown
+    assert "SOLUTION" not in shown
