@@ -233,7 +233,7 @@ def _add_options_of_compress(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--epochs", type=int, help=words)
     words = "of the first weights and of shuffling (default: %(default)s)"
     sub.add_argument("--seed", type=int, default=0, help=words)
-    words = "a state dict to begin with, instead of training"
+    words = "trained weights to begin with: .pe, .safetensors, or a state dict of torch.save"
     sub.add_argument("--from", metavar="CHECKPOINT", dest="start", type=Path, help=words)
 
 

@@ -39,8 +39,8 @@ class Recipe:
         data: the name of a data set.
         sparsity: the fraction of the weights that goes.
         bits: of each weight and bias, 2 to 8.
-        epochs: passes over the training split in training, and as many in pruning; None takes
-            200,000 examples, but 10 passes at least and 60 at most.
+        epochs: passes over the training split in training, as many in pruning, and about as many,
+            at least 8, in quantizing. None: 200,000 examples, in at least 10 passes and at most 60.
         seed: of the first weights and of shuffling.
     """
 
@@ -59,7 +59,8 @@ def compress(recipe: Recipe, out: Path, start: Path | None = None) -> Iterator[s
         recipe: what is compressed, and how far.
         out: the file. The folder beside it, with `.steps` after its name, keeps what is done: the
             same call goes on from there.
-        start: a state dict to begin with instead of training: safetensors, or of `torch.save`.
+        start: trained weights to begin with: a compressed file (.pe), such as `step-1.pe` of
+            another run, or a state dict, as safetensors or as `torch.save` writes it.
 
     Returns:
         A line after each step, on validation; the last tells of the file, on test.
@@ -127,8 +128,9 @@ def prune(model: nn.Module, sparsity: float, epochs: int, seed: int, split: Spli
 
 def quantize(model: nn.Module, bits: int, epochs: int, seed: int, split: Split) -> nn.Module:
     """Put the weights and biases on their grids, those nearest to it first."""
-    masks = {name: weight != 0 for name, weight in prunable(model).items()}
-    finetune = _passes(len(_FRACTIONS), 1e-3, seed, split, ceil(epochs / len(_FRACTIONS)))
+    masks = {name: weight != 0 for name, weight in prunable(model).items()}  # 0 stays 0
+    rounds = len(_FRACTIONS)
+    finetune = _passes(rounds, 1e-3, seed, split, epochs=max(1, round(epochs / rounds)))
     return freeze_incrementally(model, grids(model, bits), _FRACTIONS, finetune, masks=masks)
 
 

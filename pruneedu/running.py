@@ -34,18 +34,17 @@ def fresh(name: str, data: Dataset) -> nn.Module:
 
 
 def state_from(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Read a state dict that fits a model: safetensors, or as `torch.save` writes it.
+    """Read a state dict that fits a model.
+
+    Args:
+        path: `.pe` for a compressed file, `.safetensors`, else as `torch.save` writes it.
+        model: what it has to fit; it is not changed.
 
     Raises:
         ValueError: no state dict, or one with other names or shapes. Nothing in it is run.
     """
-    from safetensors.torch import load_file
-
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _read(path)
         shapes = {name: tensor.shape for name, tensor in state.items()}
     except OSError:
         raise
@@ -61,6 +60,16 @@ def state_from(path: Path, model: nn.Module) -> dict[str, Tensor]:
             f"{shapes.get(wrong[0])}, expected {expected.get(wrong[0])}"
         )
     return state
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    if path.suffix == ".pe":
+        return network(decode(path.read_bytes())).state_dict()
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def run(file: Path, data: str | None = None) -> str:

@@ -215,7 +215,7 @@ def test_without_a_command_the_commands_are_listed(capsys):
         cli.main(["--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    for command in ("start", "lab", "check", "grade", "build", "doctor", "progress"):
+    for command in ("start", "lab", "check", "grade", "build", "run", "compress", "progress"):
         assert f"\n    {command} " in out
 
 

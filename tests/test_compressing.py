@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 import pruneedu as pe
 from pruneedu import cli, compressing
+from pruneedu.checkpoints import describe
 from pruneedu.compressing import Recipe, compress, grids
 from pruneedu.data import Split
 from pruneedu.quantization import to_floats, to_integers
@@ -115,17 +116,18 @@ def test_a_file_without_its_data_set_is_refused_in_a_sentence(tmp_path, capsys, 
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pe"])
 def test_a_checkpoint_takes_the_place_of_training(tmp_path, suffix):
-    start, out = tmp_path / f"start{suffix}", tmp_path / "small.pe"
+    start, folder = tmp_path / f"start{suffix}", tmp_path / "small.pe.steps"
     pe.seed_everything(3)
     model = pe.models.mlp(64, 64, 10)
-    state = model.state_dict()
-    (save_file if suffix == ".safetensors" else torch.save)(state, start)
-    lines = compress(Recipe("mlp", "digits", epochs=1), out, start)
+    if suffix == ".pe":
+        start.write_bytes(encode(contents_of(model)))
+    else:
+        (save_file if suffix == ".safetensors" else torch.save)(model.state_dict(), start)
+    lines = compress(Recipe("mlp", "digits", epochs=1), tmp_path / "small.pe", start)
     assert next(lines).startswith("prune: ")
-    lines.close()
-    assert len(list(out.with_name("small.pe.steps").glob("step*"))) == 1
+    assert describe(model) in (folder / "run.txt").read_text()
 
 
 @pytest.mark.parametrize(
