@@ -122,8 +122,9 @@ def test_zeros_stay_zero_and_the_rest_goes_to_its_nearest_centroid(values, k, dr
     assert len(book.values) <= 1 + k
     if alive := (weight != 0).any():
         assert alive
-        lost = (again - weight).double().square().sum().item()
-        assert lost == pytest.approx(inertia(weight[weight != 0], book.values[1:]), abs=1e-6)
+        lost = (again.double() - weight.double()).square().sum().item()
+        expected = inertia(weight[weight != 0], book.values[1:])
+        assert lost == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_as_many_numbers_as_there_are_lose_nothing():
