@@ -31,7 +31,6 @@ from pruneedu.training import cosine
 
 MISSING = 3
 WAYS = ("labels", "labels, copies", "teacher", "teacher, copies", "teacher, no 3")
-adam = partial(torch.optim.Adam, lr=1e-3)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Recipe:
 
     teacher, student: passes over the images, each once as it is or as one of its copies; copies:
     warped ones of each image; hidden, dropout: of the teacher; temperature, alpha: of the
-    loss; batch: images in a step; seeds: how many students of each kind.
+    loss; batch: images in a step; teacher_rate, rate: of Adam, for the teacher and its students,
+    falling to 0 along a cosine; seeds: how many students of each kind.
     """
 
     teacher: int = 40
@@ -48,9 +48,11 @@ class Recipe:
     copies: int = 7
     hidden: int = 1200
     dropout: float = 0.5
-    temperature: float = 4.0
-    alpha: float = 0.9
+    temperature: float = 2.0
+    alpha: float = 0.7
     batch: int = 256
+    teacher_rate: float = 1e-3
+    rate: float = 2e-3
     seeds: int = 5
 
 
@@ -61,12 +63,11 @@ def train_teacher(recipe: Recipe, pool: pe.data.Split) -> nn.Module:
     """Train the teacher with dropout on images and copies; it is returned without."""
     pe.seed_everything(0)
     fresh = pe.models.mlp(784, recipe.hidden, recipe.hidden, 10)
-    epochs = recipe.teacher // (1 + recipe.copies)
     trained = pe.fit(
         with_dropout(fresh, recipe.dropout),
         pool,
-        epochs,
-        optimizer=adam,
+        recipe.teacher // (1 + recipe.copies),
+        optimizer=partial(torch.optim.Adam, lr=recipe.teacher_rate),
         schedule=cosine,
         batch_size=recipe.batch,
     ).model
@@ -91,7 +92,7 @@ def train_student(recipe: Recipe, way: str, seed: int, taught: pe.data.Split) ->
         pe.models.lenet_300_100(),
         taught,
         epochs,
-        optimizer=adam,
+        optimizer=partial(torch.optim.Adam, lr=recipe.rate),
         schedule=cosine,
         loss=loss,
         batch_size=recipe.batch,
@@ -119,12 +120,16 @@ def cached(path: Path, fresh: nn.Module, train: Callable[[], nn.Module]) -> nn.M
 
 def train_all(recipe: Recipe, mnist: pe.data.Dataset, cache: Path):
     """Return the teacher, and for each way of training the student of each seed."""
-    # The cache knows a training by all that it depends on, not by the number of seeds.
-    told = (*astuple(replace(recipe, seeds=1)), len(mnist.train.y))
-    key = hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+    images = len(mnist.train.y)
+    key = _key(astuple(replace(recipe, seeds=1)), images)
+    # The teacher does not depend on what only its students do.
+    same = (recipe.teacher, recipe.copies, recipe.hidden, recipe.dropout, recipe.batch)
+    teacher_key = _key((*same, recipe.teacher_rate), images)
     pool = augmented(mnist.train, recipe.copies)
     fresh = pe.models.mlp(784, recipe.hidden, recipe.hidden, 10)
-    teacher = cached(cache / f"teacher-{key}.pt", fresh, lambda: train_teacher(recipe, pool))
+    teacher = cached(
+        cache / f"teacher-{teacher_key}.pt", fresh, lambda: train_teacher(recipe, pool)
+    )
     taught = teach(teacher, pool)
     students = {
         way: [
@@ -138,6 +143,11 @@ def train_all(recipe: Recipe, mnist: pe.data.Dataset, cache: Path):
         for way in WAYS
     }
     return teacher, students
+
+
+def _key(told: tuple, images: int) -> str:
+    """Name a training by all that it depends on."""
+    return hashlib.sha256(repr((*told, images)).encode()).hexdigest()[:8]
 
 
 def error(model: nn.Module, split: pe.data.Split) -> float:

@@ -80,8 +80,8 @@ def report(
         f"{table(header, lines)}\n\n"
         f'Mean (range) over {seeds} seed{"s" * (seeds > 1)}. "Ratio": 4 bytes for each weight and '
         "bias of the dense network / bytes of the file. Lines with a year are the papers' own "
-        'figures. "Dense": networks of the same seeds in the table of Han 2015; their minutes are '
-        f"not counted. {machine()}.\n\n{_components(rows)}"
+        'figures. "Dense": networks of the same seeds in the table of Han 2015. Minutes are those '
+        f"of a file with all that it is made of, teachers too. {machine()}.\n\n{_components(rows)}"
     )
 
 

@@ -9,6 +9,7 @@ Source: Han, Mao and Dally, "Deep Compression", 2016.
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from time import process_time
 
 import torch
 from torch import nn
@@ -55,8 +56,8 @@ _SHORT = replace(LENET_300_100, epochs=2, rounds=2, retraining=1)
 QUICK = Recipe("Deep Compression, short", _SHORT, 12, 0, conv=8, linear=5, tuning=1, rate=1e-4)
 
 
-def make(recipe: Recipe, seed: int, mnist: Dataset, cache: Path) -> bytes:
-    """Return the file of a row.
+def make(recipe: Recipe, seed: int, mnist: Dataset, cache: Path) -> tuple[bytes, float]:
+    """Return the file of a row, and the minutes that it takes with the network it starts from.
 
     Args:
         recipe: how it is made.
@@ -65,8 +66,10 @@ def make(recipe: Recipe, seed: int, mnist: Dataset, cache: Path) -> bytes:
         cache: the folder of the records; the rows of `benchmarks.han` lie beside it.
     """
     row = han.cached_row(recipe.pruned, seed, mnist.train, cache.parent / "han")
+    started = process_time()
     pruned = cut(recipe, row["pruned"], seed, mnist.train)
-    return file_of(*shared(recipe, pruned, seed, mnist.train))
+    data = file_of(*shared(recipe, pruned, seed, mnist.train))
+    return data, row["minutes"] + (process_time() - started) / 60
 
 
 def cut(recipe: Recipe, model: nn.Module, seed: int, train: Split) -> nn.Module:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import process_time
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ from pruneedu.data import Dataset
 from pruneedu.storage import decode, network
 
 ROOT = Path(__file__).resolve().parents[2]
-Make = Callable[[object, int, Dataset, Path], bytes]
+Make = Callable[[object, int, Dataset, Path], tuple[bytes, float]]
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,14 @@ class Row:
 
 
 def cached_row(make: Make, recipe: object, seed: int, mnist: Dataset, cache: Path) -> Row:
-    """Return a row from the cache, or make the file and keep it.
-
-    The networks of `benchmarks.han` are no part of the minutes: whoever calls has them ready.
-    """
+    """Return a row from the cache, or make the file and keep it."""
     key = hashlib.sha256(f"{recipe}{seed}{len(mnist.train.y)}".encode()).hexdigest()[:8]
     name = re.sub(r"\W+", "-", f"{recipe.name}-{recipe.network}".lower())
     row = Row(recipe, seed, cache / f"{name}-{seed}-{key}.pruneedu")
     if not row.path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        started = process_time()
-        data = make(recipe, seed, mnist, cache)
-        _write_measured(row, {"minutes": (process_time() - started) / 60})
+        data, minutes = make(recipe, seed, mnist, cache)
+        _write_measured(row, {"minutes": minutes})
         row.path.with_suffix(".tmp").write_bytes(data)
         row.path.with_suffix(".tmp").replace(row.path)
     return row

@@ -43,20 +43,28 @@ class Ensemble(nn.Module):
         return torch.stack([member(x) for member in self.members]).mean(0)
 
 
-def taught_pool(pool: Pool, train: Split, cache: Path) -> Split:
-    """Return the images and their changed copies, beside each label the teachers' mean logits."""
+def taught_pool(pool: Pool, train: Split, cache: Path) -> tuple[Split, float]:
+    """Return the images and their changed copies, beside each label the teachers' mean logits.
+
+    The second value is the minutes of the processor that the teachers and their answers took.
+    """
     train = Split(train.x[: pool.images], train.y[: pool.images])
     images = augmented(train, pool.copies)
+    teachers = [trained_teacher(seed, train, cache) for seed in range(pool.teachers)]
+    ensemble = Ensemble([teacher for teacher, _ in teachers])
+    logits, minutes = cached(
+        cache, "pool", (pool, len(train.y)), lambda: {"y": teach(ensemble, images).y}
+    )
+    return Split(images.x, logits["y"]), minutes + sum(minutes for _, minutes in teachers)
 
-    def make() -> Tensors:
-        teachers = [trained_teacher(seed, train, cache) for seed in range(pool.teachers)]
-        return {"y": teach(Ensemble(teachers), images).y}
 
-    return Split(images.x, cached(cache, "pool", (pool, len(train.y)), make)["y"])
+def trained_teacher(
+    seed: int, train: Split, cache: Path, passes: int = 8
+) -> tuple[nn.Module, float]:
+    """Return a network that saw each image once as it is and `passes` - 1 times changed.
 
-
-def trained_teacher(seed: int, train: Split, cache: Path, passes: int = 8) -> nn.Module:
-    """Return a network that saw each image once as it is and `passes` - 1 times changed."""
+    The second value is the minutes of the processor that its training took.
+    """
 
     def make() -> Tensors:
         pe.seed_everything(seed)
@@ -69,8 +77,9 @@ def trained_teacher(seed: int, train: Split, cache: Path, passes: int = 8) -> nn
         return fitted.model.state_dict()
 
     teacher = convolutional()
-    teacher.load_state_dict(cached(cache, "teacher", (seed, len(train.y), passes), make))
-    return teacher.eval()
+    state, minutes = cached(cache, "teacher", (seed, len(train.y), passes), make)
+    teacher.load_state_dict(state)
+    return teacher.eval(), minutes
 
 
 def convolutional() -> nn.Module:

@@ -34,11 +34,12 @@ def sparse(build):
 def written(recipe, seed, mnist, cache):
     """A file of the dense network, in place of one that takes long to make."""
     torch.manual_seed(seed)
-    return encode(contents_of(pe.models.build(recipe.network)), coder="huffman")
+    return encode(contents_of(pe.models.build(recipe.network)), coder="huffman"), 2.5
 
 
 def test_a_classic_file_holds_few_weights_of_few_values_in_huffman_codes(mnist, tmp_path):
-    data = classic.make(TINY, 0, mnist, tmp_path / "records")
+    data, minutes = classic.make(TINY, 0, mnist, tmp_path / "records")
+    assert minutes > han.cached_row(SHORT, 0, mnist.train, tmp_path / "han")["minutes"] > 0
     found = inspect(data)
     assert found.coder == "huffman"
     assert found.architecture[0] == "lenet_300_100"
@@ -66,8 +67,8 @@ def test_convolutions_and_linear_layers_have_labels_of_their_own_bits(mnist):
 
 def test_a_row_in_the_cache_is_not_made_again_and_each_recipe_and_seed_has_its_own(mnist, tmp_path):
     row = rows.cached_row(written, TINY, 0, mnist, tmp_path)
-    assert row.path.read_bytes() == written(TINY, 0, mnist, tmp_path)
-    assert row.measured()["minutes"] >= 0
+    assert (row.path.read_bytes(), 2.5) == written(TINY, 0, mnist, tmp_path)
+    assert row.measured()["minutes"] == 2.5
     assert rows.cached_row(None, TINY, 0, mnist, tmp_path) == row
     for recipe, seed in ((TINY, 1), (replace(TINY, tuning=2), 0)):
         with pytest.raises(TypeError):

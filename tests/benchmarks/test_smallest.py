@@ -48,9 +48,9 @@ def test_doctests(name):
 
 
 def test_a_row_is_a_file_of_the_full_network_that_computes_what_the_small_one_does(mnist, cache):
-    full = pe.storage.network(decode(smallest.make(TINY, 0, mnist, cache)))
+    full = pe.storage.network(decode(smallest.make(TINY, 0, mnist, cache)[0]))
     (frozen,) = cache.glob("lenet_300_100-0-frozen-*.pt")
-    state = torch.load(frozen, weights_only=True)
+    state = torch.load(frozen, weights_only=True)["tensors"]
     small = network("lenet_300_100", (len(state["fc1.bias"]), len(state["fc2.bias"])))
     small.load_state_dict(state)
     kept = sum(int(weight.count_nonzero()) for weight in prunable(full).values())
@@ -60,17 +60,19 @@ def test_a_row_is_a_file_of_the_full_network_that_computes_what_the_small_one_do
     torch.testing.assert_close(full(x), small(x), rtol=1e-4, atol=1e-5)
 
 
-def test_a_second_call_computes_nothing_and_gives_the_same_bytes(mnist, cache, monkeypatch):
-    data = smallest.make(TINY, 0, mnist, cache)
+def test_a_second_call_computes_nothing_and_gives_the_same_bytes_and_minutes(
+    mnist, cache, monkeypatch
+):
+    made = smallest.make(TINY, 0, mnist, cache)
     monkeypatch.setattr(pe, "fit", None)
-    assert smallest.make(TINY, 0, mnist, cache) == data
+    assert smallest.make(TINY, 0, mnist, cache) == made
 
 
 def test_a_coarser_grid_begins_with_the_pruned_network(mnist, cache, monkeypatch):
     smallest.make(TINY, 0, mnist, cache)
     monkeypatch.setattr(smallest, "prune", None)
-    coarse = smallest.make(replace(TINY, step=1.0), 0, mnist, cache)
-    assert len(coarse) < len(smallest.make(TINY, 0, mnist, cache))
+    coarse, _ = smallest.make(replace(TINY, step=1.0), 0, mnist, cache)
+    assert len(coarse) < len(smallest.make(TINY, 0, mnist, cache)[0])
 
 
 def test_what_is_cached_depends_on_what_it_is_made_of(tmp_path):
@@ -79,7 +81,9 @@ def test_what_is_cached_depends_on_what_it_is_made_of(tmp_path):
     def stage(made_of):
         return stages.cached(tmp_path, "s", made_of, lambda: {"n": torch.tensor(next(numbers))})
 
-    assert [stage(made_of)["n"].item() for made_of in (("a", 1), ("a", 2), ("a", 1))] == [0, 1, 0]
+    made = [stage(made_of) for made_of in (("a", 1), ("a", 2), ("a", 1))]
+    assert [tensors["n"].item() for tensors, _ in made] == [0, 1, 0]
+    assert made[2].minutes == made[0].minutes > 0
 
 
 def test_the_ensemble_is_the_mean():
