@@ -3,7 +3,8 @@
     python -m benchmarks.csr [--quick] [--write]
 
 The layer computes x · Wᵀ on one thread, with W dense or in compressed sparse rows (CSR), in PyTorch
-and in SciPy. The figure shows how many times faster CSR is, against the sparsity of W.
+and in SciPy. The figure shows how many times faster CSR is, against the sparsity of W; at the black
+line it breaks even.
 """
 
 import argparse
@@ -98,10 +99,19 @@ def break_even(faster: list[float]) -> str:
 
 
 def report(found: dict[str, list[float]]) -> str:
-    """Draw the figure, and return it with the table of break-even points as Markdown."""
-    series = {name: (list(SPARSITIES), faster) for name, faster in found.items()}
+    """Draw the larger matrix, and return the figure and the break-even points as Markdown."""
+    size = " × ".join(map(str, SIZES[-1]))
+    series = {
+        name.replace(f"{size}, ", ""): (list(SPARSITIES), faster)
+        for name, faster in found.items()
+        if size in name
+    }
     labels = ("sparsity of the weight", "times faster than the dense product")
-    figure = plotting.curves(series, *labels, "CSR against dense, one thread", percent="x")
+    figure = plotting.curves(series, *labels, f"CSR, {size}, one thread", percent="x")
+    (panel,) = figure.axes
+    panel.set_yscale("log")
+    panel.set_yticks(ticks := (0.2, 0.5, 1, 2, 5, 10, 20), list(map(str, ticks)))
+    panel.axhline(1, color="black", linewidth=1)
     path = README.parent / "docs" / "csr.png"
     path.write_bytes(png(figure))
     rows = [[name, break_even(faster), f"{faster[-1]:.1f}"] for name, faster in found.items()]
@@ -121,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.quick and options.write:
         parser.error("the README shows the full run: leave out --quick or --write")
     torch.set_num_threads(1)
-    found = curves(3 if options.quick else 15)
+    found = curves(3 if options.quick else 101)
     for name, faster in found.items():
         print(f"{name}: {', '.join(f'{ratio:.2f}' for ratio in faster)}; {break_even(faster)}")
     if options.write:
