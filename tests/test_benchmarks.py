@@ -238,8 +238,22 @@ def test_the_four_ways_compute_the_same_network(images):
         torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-4)
     assert (found[0] - wanted).abs().max() < 0.1 * (wanted.max() - wanted.min())
     network = integer.Network("a CNN", "fashion-mini")
-    text = integer.report({network: runs}, {"fashion-mini": images}, repeats=2)
+    text = integer.report({network: [runs, runs]}, {"fashion-mini": images}, repeats=2)
     assert "| a CNN | 64 |" in text
+    assert "over 2 seeds" in text
+
+
+def test_what_int8_costs_is_the_mean_of_the_seeds():
+    split = Split(torch.zeros(4, 1), torch.arange(4))
+
+    def right(count):
+        classes = [*range(count), *(((i + 1) % 4) for i in range(count, 4))]
+        return lambda x: torch.eye(4)[classes]
+
+    network = integer.Network("a net", "mnist")
+    seeds = [{"int8": right(3), "fp32": right(4)}, {"int8": right(2), "fp32": right(2)}]
+    cells = integer.accuracies(network, seeds, split)
+    assert cells == ["a net", "mnist", "75.00", "62.50", "-12.50 (-25.00 to +0.00)"]
 
 
 def test_the_imports_are_compared_pair_by_pair():
