@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pruneedu.data import Split
-from pruneedu.lowrank import factorize
+from pruneedu.lowrank import factorize, spatial_svd, tucker2
 from pruneedu.models import mlp, mnist1d_cnn, small_cnn
 from pruneedu.pruning import (
     ablation,
@@ -46,6 +46,7 @@ from pruneedu.quantization import (
     plan_grids,
     quantize,
     straight_through,
+    ternary,
     weight_ranges,
 )
 from pruneedu.sharing import codebooks, finetune_codebooks, product_codebook, share
@@ -139,6 +140,13 @@ def grids(model):
     return plan_grids(weight_ranges(model), bits=3)
 
 
+def later_ranks(model, by_ndim):
+    """Return a rank for each layer but the first, as the dimensions of its weight have it."""
+    later = list(prunable_layers(model).items())[1:]
+    ranks = {name: by_ndim.get(layer.weight.ndim) for name, layer in later}
+    return {name: rank for name, rank in ranks.items() if rank}
+
+
 # name -> function of a model and a labelled batch (x, y): a new model with the same shapes
 SAME_SHAPES = {
     "weights": lambda model, x, y: at_level(lambda scores, _: scores, model),
@@ -150,6 +158,9 @@ SAME_SHAPES = {
     "quantized": lambda model, x, y: quantize(model, grids(model)),
     "two_levels": lambda model, x, y: quantize(
         model, {name: binary(as_rows(weight)) for name, weight in prunable(model).items()}
+    ),
+    "three_levels": lambda model, x, y: quantize(
+        model, {name: ternary(as_rows(weight)) for name, weight in prunable(model).items()}
     ),
     "straight_through": lambda model, x, y: convert(straight_through(model, grids(model)))[0],
     "learned_step": lambda model, x, y: convert(learned_step(model, grids(model)))[0],
@@ -173,8 +184,12 @@ REWRITES = {
         model, plan_grids(input_ranges(model, Split(x, y)), 3, asymmetric)
     ),
     # The first layer stays: its bias is frozen, and a factorized layer's has another name.
-    "low_rank": lambda model, x, y: factorize(
-        model, dict.fromkeys(list(prunable_layers(model))[1:], 1)
+    "low_rank": lambda model, x, y: factorize(model, later_ranks(model, {2: 1, 3: 1, 4: 1})),
+    "spatial": lambda model, x, y: factorize(
+        model, later_ranks(model, {2: 1, 4: 1}), conv=spatial_svd
+    ),
+    "tucker": lambda model, x, y: factorize(
+        model, later_ranks(model, {2: 1, 3: (1, 2), 4: (1, 2)}), conv=tucker2
     ),
 }
 
