@@ -198,7 +198,7 @@ def _words(recipe: Recipe) -> str:
         f"Mean ± standard deviation over {recipe.seeds} seed{'s' * (recipe.seeds > 1)} of the "
         f"student, LeNet-300-100; one teacher. Each trained on {recipe.student} times the images; "
         f'"copies": {recipe.copies} warped ones of each are among them. '
-        f"T = {recipe.temperature:g}. {machine()}."
+        f"T = {recipe.temperature:g}, α = {recipe.alpha:g}. {machine()}."
     )
 
 
