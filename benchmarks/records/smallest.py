@@ -73,9 +73,9 @@ LENET5 = Recipe(
     TAUGHT,
     widths=(8, 14, 50),
     dense=1,
-    pruning=4,
-    freezing=0.25,
-    weights=3500,
+    pruning=8,
+    freezing=0.5,
+    weights=3350,
     start=1.0,
     cost_power=1.0,
     step=0.5,
@@ -83,7 +83,7 @@ LENET5 = Recipe(
 RECIPES = (
     LENET_300_100,
     LENET5,
-    replace(LENET5, name="at most 1,500 bytes", pruning=8, freezing=0.5, weights=2000),
+    replace(LENET5, name="at most 1,500 bytes", weights=2000),
 )
 QUICK = Recipe(
     "small",
