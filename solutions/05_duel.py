@@ -18,8 +18,8 @@
 # to cut half of the units of yours. *Which criterion is right?*
 #
 # In this lesson eight of them meet on the same networks, and one of the eight is chance. First they
-# are held against the truth, then they cut, then the networks are repaired. The order changes each
-# time. You will find out what "right" can mean, and enter a criterion of your own.
+# are held against the truth, then they cut, then the networks are repaired. Does the best stay the
+# best? You will find out what "right" can mean, and enter a criterion of your own.
 #
 # You need lessons 02 to 04. Time: 30 minutes to read and run, and 39 for the five exercises.
 # Computing: about half a minute.
@@ -151,9 +151,10 @@ said = f"Measured: {best}, with {sum(agreed[best]) / seeds:.2f} on average."
 lesson.reveal(my_guess, said, figure)
 
 # %% [markdown]
-# Three groups. Those that follow the *loss* or the *output* are near to ablation, the size of the
-# weights comes next, and what a unit says by itself tells least about how much it is missed. If
-# being right means to predict ablation, the question is answered. Write that answer down.
+# Look at them in three groups: those that follow the *loss* or the *output*, the size of the
+# weights, and what a unit says by itself. Which group tells most about how much a unit is missed,
+# and which one least? If being right means to predict ablation, the question is answered. Write
+# that answer down.
 #
 # ## The idea: take it out, and measure
 #
@@ -313,11 +314,10 @@ found = f"{first} ({means[first]:.0f} %), then {second} ({means[second]:.0f} %) 
 lesson.reveal(my_guess, found, draw(lines(0, shown), *labels, percent="xy"))
 
 # %% [markdown]
-# Look at who is up here. *Mutual information* hardly agrees with ablation, and on each network it
-# cuts better than chance. *Taylor* agrees most, and its cut is no better than chance. And ablation,
-# which knows the truth about every unit, comes first, but not clearly: there are criteria that know
-# less and are close behind. So the truth about single units is not the truth about fifty of them.
-# We come back to that.
+# Look at who is up here. *Taylor* agrees with ablation most, and *mutual information* hardly does.
+# Which of the two cuts better than chance? And ablation knows the truth about every unit: is it
+# first, and is its lead a clear one? Criteria that know less should be far behind. If they are not,
+# the truth about single units is not the truth about fifty of them. We come back to that.
 #
 # ## Round two: the repair
 #
@@ -361,10 +361,9 @@ found = f"{in_the_end.mean():+.1f} points, {in_the_end.min():+.1f} to {in_the_en
 lesson.reveal(my_guess, found, draw(lines(1, shown), *labels, percent="xy"))
 
 # %% [markdown]
-# The lead is gone, or nearly gone, on each network, and on average it is *behind*. Whoever had
-# spared the work and kept any 50 units would have as good a network, or a better one. Here is
-# everybody, in points ahead of chance, at 50 %. A word stands at the end where all networks agree
-# on the sign.
+# What is left of the lead? A criterion that is not ahead of chance in the end was not worth the
+# work: whoever had kept any 50 units would have as good a network. Here is everybody, in points
+# ahead of chance, at 50 %. A word stands at the end where all networks agree on the sign.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -381,7 +380,7 @@ for name in sorted(set(results) - {"random"}, key=lambda name: -lead(name, 1).me
 # Read the two columns side by side.
 #
 # - **Ahead both times**: ablation, and fisher by less.
-# - **Ahead before, its lead gone after**: mutual information.
+# - **Ahead before, its lead gone after**: mutual information. On average it is even *behind*.
 # - **No better than chance before, better on average after**: taylor. A cut that breaks as much as
 #   a random one can leave a network that is easier to repair.
 # - **Behind both times**: entropy and APoZ, although both rank the units a little like ablation. To
@@ -403,8 +402,8 @@ for at, level in enumerate(levels):
             print(f"{100 * level:.0f} % gone: {one} loses to {other} before, and wins after")
 
 # %% [markdown]
-# So there are some. When we measured, *taylor* and *sensitivity* lost first and won later, against
-# *magnitude* and against *mutual information*.
+# So there are some. When we measured, *taylor* and *sensitivity* lost first and won later against
+# *mutual information*. Other lines came and went from one machine to the next.
 #
 # Do not count the lines. If no criterion differed from any other, three networks would still agree
 # like this in one pair of 32, and with 36 pairs at three levels that makes three or four lines by
