@@ -244,7 +244,7 @@ plotting.show(plotting.curves({"cosine": (moments, cosines)}, axes[0], "cosine o
 
 # %% [markdown]
 # At first the two halves ask for much the same. In the end they still pull, but against each other,
-# and the sum comes to nothing.
+# and little of the sum is left.
 #
 # ## Exercise 2: square first, then add
 #
@@ -295,8 +295,8 @@ lines = {
 plotting.show(plotting.curves(lines, axes[0], "length, as a multiple of the start"))
 
 # %% [markdown]
-# The first goes to nothing and the second does not: there is a lot of pull in a trained network.
-# Does it rank the weights any better, then?
+# The first shrinks to a small part and the second grows: there is a lot of pull in a trained
+# network. Does it rank the weights any better, then?
 
 # %% tags=["nbval-ignore-output"]
 found["squares"] = agreements(squares)
@@ -378,29 +378,31 @@ found["random"] = agreements(scored(pe.random))
 before, after = (max(found, key=lambda name: found[name][:, at].mean()) for at in (0, -1))
 said = f"Before training it is {before}, after training it is {after}."
 figure = plotting.curves({name: (moments, rows) for name, rows in found.items()}, *axes)
+figure.axes[0].legend(frameon=False, ncols=2, loc=(0.4, 0.46))
 lesson.reveal(my_guess, said, figure)
 
 # %% [markdown]
-# Read the figure from left to right. *taylor* is the first term of the series, *fisher* stands for
-# the second, and each is right where its term is the large one: the first at the start, where there
-# is a slope, and the second at the end, where there is none. The size alone comes close to
-# *fisher*, because it has the distance. Of the gradients without the weight, the raw one is a good
-# witness before training. In the trained network both, squared or not, are far behind.
+# Read the figure from left to right. *taylor* is the first term of the series, and *fisher* stands
+# for the second. Does each of them do well where its term is the large one? Look at the size as
+# well: which line does it follow, and what do the two have in common? And the gradients without
+# the weight: is one of them a good witness at any time, and what are both worth in the end?
 #
-# The two best end so close together that the figure does not show whether one is ahead. Compare
-# network by network:
+# Where two lines end close together, the figure does not show whether one is ahead. Compare the two
+# that end highest, network by network:
 
 # %% tags=["nbval-ignore-output"]
-ahead = (found["fisher"] - found["size"])[:, -1].tolist()
+first, second = sorted(found, key=lambda name: -found[name][:, -1].mean())[:2]
+ahead = (found[first] - found[second])[:, -1].tolist()
 agree = "all networks agree" if min(ahead) * max(ahead) > 0 else "no winner"
-print(f"fisher is ahead of size by {min(ahead):+.3f} to {max(ahead):+.3f}: {agree}")
+said = f"{first} is ahead of {second} by {min(ahead):+.3f} to {max(ahead):+.3f}: {agree}."
+lesson.reveal(my_guess, said)
 
 # %% [markdown]
 # ## Exercise 5: the output, not the loss
 #
-# Everything so far needs labels, and it listens to an example only as long as the network has it
-# wrong: where the loss is flat there is no gradient. You can ask another question instead: how much
-# does a weight move the **outputs**, whatever the right answer is?
+# All gradients so far need labels. And they hardly listen to an example that the network has right
+# and is sure of: its loss is flat, so there is no gradient. You can ask another question instead:
+# how much does a weight move the **outputs**, whatever the right answer is?
 #
 # $$\text{score}(w) = \frac{1}{N C} \sum_i \sum_c
 # \left| \frac{\partial y_c(x_i)}{\partial w} \right|$$
@@ -430,8 +432,8 @@ last |= {"size": found["size"][:, -1], "fisher, with labels": found["fisher"][:,
 plotting.show(plotting.bars(last, axes[1]))
 
 # %% [markdown]
-# The same pattern again: alone it says next to nothing, times the weight it says a lot. Compare its
-# bar with that of the size before you pay for it.
+# The same pattern again: a price alone says next to nothing, and times the weight it says a lot.
+# The size is the distance alone. Compare its bar with the others before you pay for a price.
 #
 # ## Play: explore the criteria
 #
@@ -440,7 +442,7 @@ plotting.show(plotting.bars(last, axes[1]))
 # below the cut go **at once**, with the random control. Choose a criterion and move the sparsity.
 #
 # **Find the criteria whose maps show whole rows, full ones and empty ones**: they rank units rather
-# than weights. And one criterion is worse than chance. What does it leave of the last layer?
+# than weights. And one criterion is far worse than chance: what does it leave of the last layer?
 
 # %%
 reading = {"fisher": yours.fisher, "taylor": yours.taylor, "squares": yours.gradient}
@@ -456,6 +458,7 @@ def accuracy_at(name, sparsity):
     return pe.evaluate(pruned, data.validation)
 
 
+place = {name: at for at, name in enumerate([*found, "sensitivity"])}  # colours as above
 levels = [level / 10 for level in range(10)]
 kept = {name: (levels, [accuracy_at(name, level) for level in levels]) for name in scores}
 
@@ -468,7 +471,8 @@ def explore(criterion, sparsity):
     title = f"{criterion}: accuracy {100 * accuracy_at(criterion, sparsity):.0f} %, "
     title += f"{left:.0f} % of the last layer kept"
     first = {"fc1.weight": masks["fc1.weight"]}
-    return plotting.mask_beside_curves(first, lines, sparsity, "validation accuracy", title)
+    label = "validation accuracy"
+    return plotting.mask_beside_curves(first, lines, sparsity, label, title, places=place)
 
 
 lesson.play(explore, criterion=list(criteria), sparsity=(0.0, 0.9, 0.05, 0.5))
