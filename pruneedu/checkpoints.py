@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
+import inspect
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from numbers import Number
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import torch
@@ -23,16 +28,29 @@ def save_checkpoint(path: str | Path, run: dict[str, str], state: dict[str, Any]
         run: what identifies the run, one short description per name.
         state: plain data, tensors and dicts of them.
     """
-    path = Path(path)
+    content = io.BytesIO()
+    torch.save({"run": run, "state": state}, content)
+    write_whole(Path(path), content.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file; at any moment it holds either all of the old bytes or all of the new ones.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk.
+    """
     scratch = path.with_name(f"{path.name}.tmp")
     try:
         with scratch.open("wb") as file:
-            torch.save({"run": run, "state": state}, file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # It is there only when something went wrong.
+            scratch.unlink()
 
 
 def load_checkpoint(path: str | Path, run: dict[str, str]) -> dict[str, Any] | None:
@@ -86,12 +104,16 @@ def identify(arguments: dict[str, Any]) -> dict[str, str]:
 
 
 def describe(value: Any) -> str:
-    """Describe a setting of a run in a line that is the same in every process.
+    """Describe a setting of a run in a line that is the same in every process of one Python.
 
-    Functions are known by their name, bound arguments by their values, tensors by a digest.
+    Tensors are known by a digest, bound arguments by their values, a function by its name, a
+    digest of its code, its defaults, and the numbers and texts around it that it reads and never
+    sets. What the functions that it calls do is not known.
 
     >>> describe(partial(torch.optim.SGD, lr=0.1))
     'SGD(lr=0.1)'
+    >>> describe(lambda model, sparsity=0.5: model)  # doctest: +ELLIPSIS
+    '<lambda>(code ..., sparsity=0.5)'
     >>> describe({"fc1": torch.zeros(2)})
     '{fc1: float32[2] af5570f5a181}'
     """
@@ -101,7 +123,7 @@ def describe(value: Any) -> str:
         return f"{describe(value.func)}({', '.join(bound)})"
     if isinstance(value, nn.Module):
         layers = " ".join(str(value).split())
-        return f"{layers} with weights {_digest(*value.state_dict().values())}"
+        return f"{layers} with weights {_digest(*value.parameters(), *value.buffers())}"
     if isinstance(value, torch.optim.Optimizer):
         groups = [{k: v for k, v in g.items() if k != "params"} for g in value.param_groups]
         return f"{type(value).__name__} {describe(groups)}"
@@ -113,7 +135,44 @@ def describe(value: Any) -> str:
         return f"({', '.join(describe(item) for item in value)})"
     if value is None or isinstance(value, Number | str):
         return str(value)
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    function = inspect.unwrap(value)  # A decorator such as no_grad has one code for all.
+    if inspect.isfunction(function) or inspect.ismethod(function):
+        known = [f"{key}={describe(setting)}" for key, setting in _settings(function).items()]
+        return f"{name}({', '.join([f'code {digest_of(*_code(function.__code__))}', *known])})"
+    return name
+
+
+def digest_of(*texts: str) -> str:
+    """Return twelve letters that stand for some texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def _code(code: CodeType) -> list[str]:
+    """Return what a function does, without its place: no file and no line numbers."""
+    texts = [code.co_code.hex(), *code.co_names, *code.co_freevars]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            texts += _code(constant)
+        elif isinstance(constant, frozenset):  # Its order is another one in each process.
+            texts += sorted(map(repr, constant))
+        else:
+            texts.append(repr(constant))
+    return texts
+
+
+def _settings(function: Callable) -> dict[str, Any]:
+    """Return the defaults of a function, and the numbers and texts that it reads from around it."""
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    around = inspect.getclosurevars(function)
+    # What it sets, such as a count of its calls, is no setting.
+    sets = {step.argval for step in dis.get_instructions(function) if "STORE" in step.opname}
+    return defaults | {
+        name: value
+        for name, value in sorted({**around.globals, **around.nonlocals}.items())
+        if isinstance(value, Number | str) and name not in sets
+    }
 
 
 def _digest(*tensors: Tensor) -> str:

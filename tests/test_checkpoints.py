@@ -1,5 +1,8 @@
 import os
 import pickle
+import re
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -7,7 +10,7 @@ import torch
 from small_runs import TRAIN, VALIDATION, adam, make_data, make_model, needs_gpu, same
 from torch import nn
 
-from pruneedu.checkpoints import load_checkpoint, save_checkpoint
+from pruneedu.checkpoints import describe, load_checkpoint, save_checkpoint, write_whole
 from pruneedu.training import cosine, fit, sgd
 
 
@@ -93,7 +96,7 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path, changed, name):
 def test_a_refused_checkpoint_shows_where_it_differs(tmp_path):
     path = tmp_path / "run.pt"
     fit(make_model(), TRAIN, 1, checkpoint=path, penalty=partial(_penalty, strength=0.5))
-    with pytest.raises(ValueError, match=r"its penalty is _penalty\(strength=0.5\), this run's is"):
+    with pytest.raises(ValueError, match=r"its penalty is _penalty\(.*strength=0.5\), this run"):
         fit(make_model(), TRAIN, 1, checkpoint=path, penalty=partial(_penalty, strength=0.25))
     with pytest.raises(ValueError, match=r"p=0\.4.*p=0\.1"):
         fit(make_model(dropout=0.1), TRAIN, 1, checkpoint=path)
@@ -101,6 +104,67 @@ def test_a_refused_checkpoint_shows_where_it_differs(tmp_path):
 
 def _penalty(model, strength):
     return strength * model[0].weight.square().sum()
+
+
+def defined(body, prelude="", name="cell.py"):
+    """Return the function `step` of a notebook's cell."""
+    cell = {"torch": torch}
+    exec(compile(f"{prelude}\n{body}", name, "exec"), cell)
+    return cell["step"]
+
+
+STEP = "def step(model, sparsity=0.5):\n    return sorted(model, key=lambda w: w * 2)"
+AROUND = "def step(model):\n    return model * sparsity"
+WRAPPED = "@torch.no_grad()\ndef step(model):\n    return model * 2"
+COUNTS = "def step(model):\n    global count\n    count = count + 1"
+ONE_OF = "def step(model):\n    return model in {'a', 'b', 'c', 'd'}"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ((STEP,), (STEP, "\n\n", "elsewhere.py"), True),
+        ((STEP,), (STEP.replace("* 2", "* 3"),), False),
+        ((STEP,), (STEP.replace("sorted", "list"),), False),
+        ((STEP,), (STEP.replace("0.5", "0.6"),), False),
+        ((AROUND, "sparsity = 0.5"), (AROUND, "sparsity = 0.5"), True),
+        ((AROUND, "sparsity = 0.5"), (AROUND, "sparsity = 0.6"), False),
+        ((WRAPPED,), (WRAPPED.replace("* 2", "* 3"),), False),
+        ((COUNTS, "count = 0"), (COUNTS, "count = 7"), True),
+        (("step = lambda model: model + 1",), ("step = lambda model: model + 2",), False),
+    ],
+)
+def test_a_function_is_known_by_what_it_does(one, other, same):
+    assert (describe(defined(*one)) == describe(defined(*other))) is same
+
+
+def test_a_function_is_described_alike_in_every_process():
+    code = f"from pruneedu.checkpoints import describe\n{ONE_OF}\nprint(describe(step))"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+    assert re.fullmatch(r"step\(code [0-9a-f]{12}\)\n", said.pop())
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    path.write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"run\.pt cannot be written: No space left on device"):
+        write_whole(path, b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("run.pt", b"old")]
 
 
 class Bomb:

@@ -1,5 +1,6 @@
 """A pipeline takes its steps in their order, goes on after a kill, and keeps what can be read."""
 
+import copy
 from functools import partial
 
 import pytest
@@ -99,8 +100,7 @@ class Counted:
     [
         (model, [("prune", partial(prune, sparsity=0.25))]),
         (model, [("cut", partial(prune, sparsity=0.5))]),
-        (model, [("prune", partial(prune, sparsity=0.5)), ("more", prune)]),
-        (model, []),
+        (model, [("prune", lambda network: prune(network, 0.5))]),
         (lambda: pe.models.mlp(4, 2), [("prune", partial(prune, sparsity=0.5))]),
     ],
 )
@@ -109,6 +109,118 @@ def test_the_folder_of_another_run_is_refused_at_once(tmp_path, start, steps):
     list(pipeline(model(), mine, EXAMPLE, folder=tmp_path))
     with pytest.raises(ValueError, match=r"is the folder of another run: it has .*name another"):
         pipeline(start(), steps, EXAMPLE, folder=tmp_path)
+
+
+HALF = ("half", partial(prune, sparsity=0.5))
+MORE = ("more", partial(add, number=1.0))
+LESS = ("less", partial(add, number=-1.0))
+
+
+def taken(folder, *steps, start=None):
+    return list(pipeline(model() if start is None else start, steps, EXAMPLE, folder=folder))
+
+
+def test_a_step_more_at_the_end_goes_on_and_one_less_is_there(tmp_path):
+    taken(tmp_path, HALF)
+    written = (tmp_path / "step-1.pe").stat().st_mtime_ns
+    longer = taken(tmp_path, HALF, MORE)
+    assert (tmp_path / "step-1.pe").stat().st_mtime_ns == written
+    assert same(longer[-1].model, add(model(), 1.0))
+    assert [done.name for done in taken(tmp_path, HALF)] == ["half"]
+    with pytest.raises(ValueError, match=r"of another run: it has \[more: .*where.*\[less: "):
+        taken(tmp_path, HALF, LESS)
+
+
+def test_another_body_under_the_same_name_is_another_run(tmp_path):
+    def step(network):
+        return add(network, 1.0)
+
+    taken(tmp_path, ("step", step))
+
+    def step(network):
+        return add(network, 2.0)
+
+    with pytest.raises(ValueError, match="is the folder of another run"):
+        taken(tmp_path, ("step", step))
+
+
+def of_another_run(folder):
+    (folder / "run.txt").unlink()
+    return [("half", partial(prune, sparsity=0.25)), MORE, LESS], "step-1.pe"
+
+
+def one_for_the_other(folder):
+    (folder / "step-3.pe").write_bytes((folder / "step-1.pe").read_bytes())
+    return [HALF, MORE, LESS], "step-3.pe"
+
+
+def another_network(folder):
+    other = pe.storage.encode(pe.storage.contents_of(pe.models.mnist1d_mlp()))
+    (folder / "step-2.pe").write_bytes(other)
+    return [HALF, MORE, LESS], "step-2.pe"
+
+
+def made_of_another(folder):
+    """Step 1 is taken again, and this time comes out otherwise."""
+    drawn = iter((1.0, 2.0))
+    steps = [("drawn", lambda network: add(network, next(drawn))), HALF]
+    taken(folder / "drawn", *steps)
+    for path in (folder / "drawn").iterdir():
+        path.replace(folder / path.name)
+    (folder / "step-1.pe").unlink()
+    return steps, "step-2.pe"
+
+
+@pytest.mark.parametrize(
+    "change", [of_another_run, one_for_the_other, another_network, made_of_another]
+)
+def test_a_file_that_is_not_of_this_step_is_refused(tmp_path, change):
+    taken(tmp_path, HALF, MORE, LESS)
+    steps, name = change(tmp_path)
+    with pytest.raises(ValueError, match=rf"{name} is not what step .* delete it and the steps a"):
+        taken(tmp_path, *steps)
+
+
+def zeros(network):
+    network.fc1.weight.data.zero_()
+    return add(network, 1.0)
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (zeros, "step 'z' changes the network that it is given"),
+        (lambda network: None, "step 'z' returns None: expected the new network"),
+        (lambda network: pe.models.mlp(5, 2), r"of step 'z' does not take the example \[4, 4\]"),
+    ],
+)
+def test_a_step_that_is_none_is_named(tmp_path, in_folder, step, said):
+    folder = tmp_path if in_folder else None
+    with pytest.raises(ValueError, match=said):
+        taken(folder, HALF, ("z", step))
+    assert not (tmp_path / "step-2.pe").exists() or "take" in said
+
+
+@pytest.mark.parametrize(
+    ("steps", "example", "said"),
+    [
+        ([prune], EXAMPLE, r"step 1 is prune\(.*expected a pair of a name and a function"),
+        ([HALF, ("more", None)], EXAMPLE, r"step 2 is \(more, None\): expected a pair"),
+        ([HALF], torch.ones(4, 5), r"the given network does not take the example \[4, 5\]: mat1"),
+    ],
+)
+def test_what_cannot_begin_is_said_before_the_first_step(tmp_path, steps, example, said):
+    with pytest.raises(ValueError, match=said):
+        pipeline(model(), steps, example, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "why"), [("no/run", "No such file"), ("file", "File exists")])
+def test_a_folder_that_cannot_be_is_named(tmp_path, name, why):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=f"the folder .*{name} cannot be made: {why}"):
+        taken(tmp_path / name, HALF)
 
 
 def test_a_damaged_step_is_named(tmp_path):
@@ -131,7 +243,11 @@ def without_architecture(network):
     return network
 
 
-@pytest.mark.parametrize("step", [gelu, without_architecture, nn.Module.double])
+def double(network):
+    return copy.deepcopy(network).double()
+
+
+@pytest.mark.parametrize("step", [gelu, without_architecture, double])
 def test_a_network_that_a_folder_would_change_is_refused(tmp_path, step):
     with pytest.raises(ValueError, match="step 'rewrite' cannot be kept in a folder"):
         list(pipeline(model(), [("rewrite", step)], EXAMPLE, folder=tmp_path))
