@@ -61,7 +61,7 @@ LENET_300_100 = Recipe(
     widths=(300, 100),
     dense=2,
     pruning=14,
-    freezing=1,
+    freezing=2,
     weights=3100,
     start=0.3,
     cost_power=1.0,
@@ -82,6 +82,14 @@ LENET5 = Recipe(
 )
 RECIPES = (
     LENET_300_100,
+    replace(
+        LENET_300_100,
+        name="at most 2,000 bytes",
+        pruning=28,
+        freezing=3,
+        weights=2500,
+        cost_power=1.5,
+    ),
     LENET5,
     replace(LENET5, name="at most 1,500 bytes", freezing=1, weights=1900),
 )
