@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pruneedu.quantization.checks import check_floats
+
 
 @dataclass(frozen=True, eq=False)
 class QParams:
@@ -19,11 +21,12 @@ class QParams:
         scale: the step between neighbours, in units of the values: [] for a whole tensor,
             [out] for one each channel, [out, groups] for one each group.
         zero_point: the q that stands for 0; the shape of `scale`. A fraction where 0 lies between
-            two numbers of the grid.
+            two numbers of the grid, and not in lowest … highest where all lie to one side of 0.
         lowest, highest: the range of the integers.
 
     Raises:
-        ValueError: a step that is not positive, shapes that differ, or ends beyond the dtype.
+        TypeError, ValueError: no tensors, a step that is not positive, shapes that differ, or
+            ends beyond the dtype.
 
     >>> grid = QParams(torch.tensor(0.5), torch.tensor(0), lowest=-1, highest=1)
     >>> grid.bits, to_floats(torch.tensor([-1, 0, 1]), grid).tolist()
@@ -37,6 +40,9 @@ class QParams:
 
     def __post_init__(self):
         """Raise unless this is a grid of finite numbers."""
+        for name in ("scale", "zero_point"):
+            if not isinstance(value := getattr(self, name), Tensor):
+                raise TypeError(f"the grid's {name} is {value!r}: give a tensor")
         # Up to 2^23 float32 counts halves, so that rounding means something.
         if not -(2**23) <= self.lowest < self.highest <= 2**23:
             raise ValueError(
@@ -74,14 +80,13 @@ def to_integers(w: Tensor, grid: QParams) -> Tensor:
         The shape of w, in the first of uint8, int8, int16 and int32 that holds the grid's.
 
     Raises:
-        ValueError: NaN or infinity in w.
+        TypeError, ValueError: no floats, NaN or infinity in w, or rows that are not the grid's.
 
     >>> grid = QParams(torch.tensor([1.0, 2.0]), torch.tensor([0, 0]), -7, 7)
     >>> to_integers(torch.tensor([[1.2, 8.0], [1.2, 8.0]]), grid).tolist()
     [[1, 7], [1, 4]]
     """
-    if not w.isfinite().all():
-        raise ValueError("the values hold NaN or infinity, which no integer stands for: find it")
+    check_floats(w, "the values")
     infos = map(torch.iinfo, (torch.uint8, torch.int8, torch.int16, torch.int32))
     fits = [i for i in infos if i.min <= grid.lowest and grid.highest <= i.max]
     return _steps(w, grid).reshape(w.shape).to(getattr(torch, fits[0].dtype))
@@ -102,7 +107,7 @@ def to_floats(q: Tensor, grid: QParams) -> Tensor:
     >>> to_floats(torch.tensor([0, 255]), QParams(torch.tensor(0.5), torch.tensor(100), 0, 255))
     tensor([-50.0000,  77.5000])
     """
-    rows = q.to(grid.scale.dtype).reshape(*grid.scale.shape, -1)
+    rows = _rows(q, grid).to(grid.scale.dtype)
     return (grid.scale[..., None] * (rows - grid.zero_point[..., None])).reshape(q.shape)
 
 
@@ -133,7 +138,19 @@ def round_to_grid(w: Tensor, grid: QParams) -> Tensor:
 
 def _steps(w: Tensor, grid: QParams) -> Tensor:
     """Return q as floats, [*scale.shape, -1], with the gradient of w / scale inside the grid."""
-    rows = w.reshape(*grid.scale.shape, -1)
-    exact = rows / grid.scale[..., None] + grid.zero_point[..., None]
+    exact = _rows(w, grid) / grid.scale[..., None] + grid.zero_point[..., None]
     exact = exact.clamp(grid.lowest, grid.highest)
     return exact + (exact.round() - exact).detach()
+
+
+def _rows(values: Tensor, grid: QParams) -> Tensor:
+    """Return the values with one row for each scale, [*scale.shape, -1]."""
+    if not isinstance(values, Tensor):
+        raise TypeError(f"the values are of type {type(values).__name__}: give a tensor")
+    shape, scales = tuple(grid.scale.shape), grid.scale.numel()
+    if not scales or values.numel() % scales:
+        raise ValueError(
+            f"the values have shape {tuple(values.shape)}, which does not part into a row for each "
+            f"of the grid's scales of shape {shape}: lay the grid over the rows of these values"
+        )
+    return values.reshape(*shape, -1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pruneedu.quantization.affine import QParams, round_to_grid
+from pruneedu.quantization.checks import check_count, check_floats
 from pruneedu.quantization.schemes import check_bits
 
 
@@ -35,12 +36,12 @@ def minmax(values: Tensor) -> Range:
         Ends of shape [...].
 
     Raises:
-        ValueError: rows without a value.
+        TypeError, ValueError: no floats, rows without a value, NaN or infinity.
 
     >>> minmax(torch.tensor([[1.0, -2.0], [3.0, 4.0]]))
     Range(low=tensor([-2.,  3.]), high=tensor([1., 4.]))
     """
-    _check_not_empty(values)
+    check_floats(values, "the values", axes=1)
     return Range(*values.aminmax(dim=-1))
 
 
@@ -56,7 +57,7 @@ def moving_average(values: Tensor, batches: int = 10, momentum: float = 0.9) -> 
         batches: how many batches to cut a row into.
         momentum: what remains of the earlier average, in [0, 1).
 
-    Returns, Raises: as in `minmax`.
+    Returns, Raises: as in `minmax`, and ValueError for other batches or another momentum.
 
     Source: Jacob et al., "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", 2018.
@@ -64,6 +65,10 @@ def moving_average(values: Tensor, batches: int = 10, momentum: float = 0.9) -> 
     >>> moving_average(torch.tensor([0.0, 1.0, 0.0, 11.0]), batches=2).high.item()
     2.0
     """
+    check_floats(values, "the values", axes=1)
+    check_count(batches, "batches")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}: give a number from 0 to below 1")
     first, *later = [minmax(batch) for batch in values.chunk(batches, dim=-1)]
     low, high = first
     for batch in later:
@@ -85,14 +90,14 @@ def percentile(values: Tensor, outside: float = 0.001) -> Range:
         Ends of shape [...].
 
     Raises:
-        ValueError: rows without a value, or a fraction that leaves none.
+        TypeError, ValueError: as in `minmax`, or a fraction that leaves none.
 
     Source: Wu et al., "Integer quantization for deep learning inference", 2020.
 
     >>> percentile(torch.tensor([5.0, -90.0, 1.0, 2.0, 70.0]), outside=0.4)
     Range(low=tensor(1.), high=tensor(5.))
     """
-    _check_not_empty(values)
+    check_floats(values, "the values", axes=1)
     if not 0 <= outside < 1:
         raise ValueError(f"outside is {outside}: give a fraction of the values, from 0 to below 1")
     ordered = values.sort(dim=-1).values
@@ -111,7 +116,7 @@ def mse(values: Tensor, scheme: Callable[..., QParams], bits: int, candidates: i
         bits: of the grid.
         candidates: how many c to try.
 
-    Returns, Raises: as in `minmax`.
+    Returns, Raises: as in `minmax`, and what `scheme` refuses.
 
     Source: Nagel et al., "A white paper on neural network quantization", 2021.
 
@@ -119,6 +124,7 @@ def mse(values: Tensor, scheme: Callable[..., QParams], bits: int, candidates: i
     >>> mse(torch.tensor([1.0] * 99 + [1.5]), symmetric, bits=2).high.item()
     1.0049999952316284
     """
+    check_count(candidates, "candidates")
     low, high = minmax(values)
     shares = torch.arange(candidates, 0, -1) / candidates
     errors = []
@@ -148,7 +154,7 @@ def kl(values: Tensor, bits: int, candidates: int = 64) -> Range:
         Ends (-T, T) of shape [...].
 
     Raises:
-        ValueError: rows without a value, NaN or infinity.
+        TypeError, ValueError: as in `minmax`.
 
     Source: Migacz, "8-bit inference with TensorRT", 2017.
 
@@ -156,7 +162,8 @@ def kl(values: Tensor, bits: int, candidates: int = 64) -> Range:
     >>> kl(values, bits=8).high.item() < 2
     True
     """
-    _check_not_empty(values)
+    check_floats(values, "the values", axes=1)
+    check_count(candidates, "candidates")
     rows = values.detach().abs().reshape(-1, values.shape[-1])
     levels = 2 ** (check_bits(bits) - 1)
     high = torch.stack([_kl_threshold(row, levels, candidates) for row in rows])
@@ -167,8 +174,6 @@ def kl(values: Tensor, bits: int, candidates: int = 64) -> Range:
 def _kl_threshold(sizes: Tensor, levels: int, candidates: int) -> Tensor:
     """Return the T of one row of |v|. There are `candidates` bins for each level."""
     top = sizes.max()
-    if not top.isfinite():
-        raise ValueError("the values hold NaN or infinity: a histogram needs finite numbers")
     if top == 0:
         return top
     bins = levels * candidates
@@ -189,8 +194,3 @@ def _divergence(counts: Tensor, levels: int, merged: int) -> float:
     q = (q * held).flatten().clamp_min(1e-6 * float(kept.sum().clamp_min(1)))
     p, q = p / p.sum(), q / q.sum()
     return torch.special.xlogy(p, p / q).sum().item()
-
-
-def _check_not_empty(values: Tensor) -> None:
-    if not values.numel():
-        raise ValueError(f"the values have shape {tuple(values.shape)}: a range needs at least one")

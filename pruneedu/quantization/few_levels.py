@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pruneedu.quantization.affine import QParams
+from pruneedu.quantization.checks import check_floats
 
 
 def binary(rows: Tensor) -> QParams:
@@ -22,7 +23,7 @@ def binary(rows: Tensor) -> QParams:
         A grid with a scale [...]. A pruned weight does not stay 0: no number of the grid is.
 
     Raises:
-        ValueError: rows that are empty, or hold NaN or infinity.
+        TypeError, ValueError: rows that are no floats, are empty, or hold NaN or infinity.
 
     Source: Rastegari et al., "XNOR-Net", 2016.
 
@@ -65,11 +66,7 @@ def ternary(rows: Tensor) -> QParams:
 
 def _sizes(rows: Tensor) -> Tensor:
     """Return |w|, of at least one weight in each row, all of them finite."""
-    if not rows.numel() or not rows.isfinite().all():
-        raise ValueError(
-            f"the rows of shape {tuple(rows.shape)} are empty or hold NaN or infinity: "
-            "a grid needs finite numbers"
-        )
+    check_floats(rows, "the rows", axes=1)
     return rows.detach().abs()
 
 

@@ -72,7 +72,7 @@ def integer_layer(
     """
     _check_layer(layer)
     for name, grid in (("inputs", inputs), ("outputs", outputs)):
-        if (grid.lowest, grid.highest) != (0, 255) or grid.scale.ndim or _fraction(grid):
+        if (grid.lowest, grid.highest) != (0, 255) or grid.scale.ndim or not _holds_zero(grid):
             raise ValueError(f"the grid of the {name} is {grid}: lay one by asymmetric, 8 bits")
     out = len(layer.weight)
     if weights.zero_point.any() or weights.lowest >= 0 or weights.scale.shape not in ((), (out,)):
@@ -164,8 +164,10 @@ def _shaped(rows: Tensor, layer: IntegerLayer, q: Tensor) -> Tensor:
     return rows.reshape(len(q), height, width, -1).permute(0, 3, 1, 2)
 
 
-def _fraction(grid: QParams) -> bool:
-    return bool((grid.zero_point != grid.zero_point.round()).any())
+def _holds_zero(grid: QParams) -> bool:
+    """Return whether an integer of a grid with one scale stands for 0."""
+    zero = grid.zero_point.item()
+    return zero == round(zero) and grid.lowest <= zero <= grid.highest
 
 
 def _check_layer(layer: nn.Module) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pruneedu.quantization.calibration import Range
+from pruneedu.quantization.checks import check_count
 from pruneedu.quantization.rewriting import plan_grids, quantize
 from pruneedu.quantization.schemes import symmetric
 
@@ -67,7 +68,8 @@ def choose_bits(sensitivity: Table, sizes: dict[str, int], budget: int) -> dict[
         name -> bits; of equal costs the fewest bytes.
 
     Raises:
-        ValueError: names without a size, costs that are not finite, or a budget below the least.
+        ValueError: names without a size, sizes or bits that are no counts, costs that are not
+            finite, or a budget below the least.
 
     Source: Dong et al., "HAWQ-V2", 2020, chooses on the same front of size and cost.
 
@@ -98,9 +100,14 @@ def packed_bytes(count: int, bits: int) -> int:
 
     ⌈count · bits / 8⌉
 
+    Raises:
+        ValueError: a count below 0 or bits below 1, or numbers that are not whole.
+
     >>> packed_bytes(5, bits=3)
     2
     """
+    check_count(count, "count", least=0)
+    check_count(bits, "bits")
     return -(-count * bits // 8)
 
 

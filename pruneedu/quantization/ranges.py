@@ -88,12 +88,15 @@ def input_ranges(
         their products could not be added as integers.
 
     Raises:
-        ValueError: no examples; a layer that runs more than once or not at all, or meets NaN.
+        TypeError, ValueError: no `Split`, or one without examples; a layer that runs more than
+            once or not at all, or meets NaN.
 
     >>> from pruneedu.models import mlp
     >>> input_ranges(mlp(4, 3, 2), Split(torch.eye(4), None))["fc1"]
     Range(low=tensor(0.), high=tensor(1.))
     """
+    if not isinstance(data, Split):
+        raise TypeError(f"the data is of type {type(data).__name__}: give Split(x, None)")
     layers = prunable_layers(model)
     seen: dict[str, list[Tensor]] = {name: [] for name in layers}
     with scoring(model, data, labels=False):

@@ -34,7 +34,8 @@ def plan_grids(
         name -> `QParams`, plain data.
 
     Raises:
-        ValueError: names of the bits that are not those of the ranges, and what `scheme` refuses.
+        TypeError, ValueError: names of the bits that are not those of the ranges, and what
+            `scheme` refuses.
 
     >>> ranges = {"fc1.weight": Range(torch.tensor([-1.0, -2.0]), torch.tensor([0.5, 3.0]))}
     >>> plan_grids(ranges, bits=2)["fc1.weight"].scale
@@ -50,8 +51,8 @@ def plan_grids(
     for name, (low, high) in ranges.items():
         try:
             plan[name] = scheme(low, high, bits[name])
-        except ValueError as error:
-            raise ValueError(f"no grid for {name!r}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"no grid for {name!r}: {error}") from error
     return plan
 
 
@@ -120,7 +121,7 @@ def check_plan(plan: Plan, model: nn.Module) -> None:
     parameters |= {bias_name(n): b for n, layer in layers.items() if (b := layer.bias) is not None}
     for name, grid in plan.items():
         if not isinstance(grid, QParams):
-            raise TypeError(f"the grid of {name!r} is a {type(grid).__name__}: give QParams")
+            raise TypeError(f"the grid of {name!r} is of type {type(grid).__name__}: give QParams")
         if name in parameters:
             _check_parameter(name, parameters[name], grid)
         elif name not in layers:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pruneedu.quantization.affine import QParams
+from pruneedu.quantization.checks import check_count, check_floats
 
 
 def textbook(low: Tensor, high: Tensor, bits: int) -> QParams:
@@ -27,7 +28,8 @@ def textbook(low: Tensor, high: Tensor, bits: int) -> QParams:
         Q + 1 numbers from low to high. The zero point, -low / scale, is a fraction.
 
     Raises:
-        ValueError: a range that is reversed, not finite, or wider than its dtype; other bits.
+        TypeError, ValueError: a range that is no floats, reversed, not finite, or wider than its
+            dtype; other bits.
 
     >>> from pruneedu.quantization.affine import round_to_grid
     >>> grid = textbook(torch.tensor(-1.0), torch.tensor(2.0), bits=2)
@@ -100,17 +102,18 @@ def check_bits(bits: int) -> int:
     Traceback (most recent call last):
     ValueError: bits is 16: give a whole number from 2 to 8
     """
-    if not isinstance(bits, int) or not 2 <= bits <= 8:
-        raise ValueError(f"bits is {bits!r}: give a whole number from 2 to 8")
+    check_count(bits, "bits", 2, 8)
     return bits
 
 
 def _check_range(low: Tensor, high: Tensor) -> None:
+    for end in (low, high):
+        check_floats(end, "an end of the range")
     width = high - low
     if not width.isfinite().all() or (width < 0).any():
         raise ValueError(
-            f"the range runs from {low.min()} to {high.max()}: its ends must be finite and in "
-            f"order, and {width.dtype} must hold high - low; look for NaN or infinity first"
+            f"the range runs from {low.min()} to {high.max()}: its ends must be in order, and "
+            f"{width.dtype} must hold high - low"
         )
 
 

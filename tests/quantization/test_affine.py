@@ -197,8 +197,11 @@ def test_ternary_of_pruned_weights_is_their_size():
 
 @pytest.mark.parametrize("lay", [binary, ternary])
 def test_two_and_three_levels_refuse_what_is_not_finite_or_empty(lay):
-    for bad in ([torch.nan, 1.0], [torch.inf, 1.0], []):
-        with pytest.raises(ValueError, match="empty or hold NaN or infinity"):
+    for bad in ([torch.nan, 1.0], [torch.inf, 1.0]):
+        with pytest.raises(ValueError, match="NaN or infinity in the rows"):
+            lay(torch.tensor(bad))
+    for bad, shape in (([], r"\(0,\)"), (3.0, r"\(\)")):
+        with pytest.raises(ValueError, match=f"the rows is {shape}: give 1 or more axes"):
             lay(torch.tensor(bad))
     zeros = torch.zeros(2, 3)
     assert lay(zeros).scale.isfinite().all()

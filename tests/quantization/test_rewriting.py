@@ -160,7 +160,7 @@ def grid(*shape):
     [
         ({}, "with an entry"),
         ([grid()], "give a dict"),
-        ({"fc1.weight": 4}, "is a int: give QParams"),
+        ({"fc1.weight": 4}, "is of type int: give QParams"),
         (
             {"fc9": grid()},
             "no layer, weight or bias 'fc9' to quantize: its layers are 'fc1', 'fc2'",
