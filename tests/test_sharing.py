@@ -102,6 +102,45 @@ def test_the_starts_are_those_of_the_paper():
     assert not torch.equal(random_start(values, 5, seed=0), random_start(values, 5, seed=1))
 
 
+@pytest.mark.parametrize("find", [optimal, lloyd, *STARTS])
+@pytest.mark.parametrize(
+    ("values", "k", "message"),
+    [
+        ([1.0, torch.nan], 2, "NaN or infinity in the values"),
+        ([1, 2], 2, r"expected a tensor of floats .* got torch\.int64"),
+        ([], 2, r"the shape of the values is \(0,\): give 1 or more axes"),
+        ([[1.0, 2.0]], 1, r"the shape of the values is \(1, 2\): give values\.flatten"),
+        ([1.0, 2.0], 0, "k is 0: give a whole number"),
+        ([1.0, 2.0], 1.5, r"k is 1\.5: give a whole number"),
+    ],
+)
+def test_what_has_no_centroids_is_refused(find, values, k, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        find(torch.tensor(values), k)
+
+
+def test_lloyd_has_at_most_a_centroid_for_each_value():
+    with pytest.raises(ValueError, match="k is 5: give a whole number from 1 to 2"):
+        lloyd(torch.tensor([1.0, 2.0]), 5)
+    with pytest.raises(ValueError, match="steps is -3: give a whole number of at least 0"):
+        lloyd(torch.tensor([1.0, 2.0]), 2, steps=-3)
+
+
+@pytest.mark.parametrize("lookup", [nearest, inertia])
+@pytest.mark.parametrize(
+    ("value", "centroids", "message"),
+    [
+        (torch.nan, [0.0, 1.0], "NaN or infinity in the values"),
+        (1.0, [0.0, torch.inf], "NaN or infinity in the centroids"),
+        (1.0, [], r"the shape of the centroids is \(0,\)"),
+        (0.9, [1.0, 0.0], "the centroids are not sorted"),
+    ],
+)
+def test_centroids_to_choose_from_are_sorted_numbers(lookup, value, centroids, message):
+    with pytest.raises(ValueError, match=message):
+        lookup(torch.tensor([value]), torch.tensor(centroids))
+
+
 def test_a_centroid_without_values_stays_where_it_was():
     values = torch.tensor([0.0, 0.1, 0.9, 1.0])
     assert lloyd(values, 3).tolist() == pytest.approx([0.05, 0.5, 0.95])
@@ -185,10 +224,14 @@ def test_what_cannot_be_shared_is_refused():
         codebooks(model, {"fc9": 3})
     with pytest.raises(ValueError, match=r"no weight 'fc1': its weights are 'fc1\.weight'"):
         share(model, {"fc1": codebook(model.fc1.weight, 3)})
-    with pytest.raises(ValueError, match="clusters is 0"):
+    with pytest.raises(ValueError, match=r"no codebook for 'fc1\.weight': clusters is 0"):
         codebooks(model, 0)
+    with pytest.raises(TypeError, match="the plan is of type Codebook: give a dict"):
+        share(model, codebook(model.fc1.weight, 3))
+    with pytest.raises(TypeError, match=r"the codebook of 'fc1\.weight' is of type Parameter"):
+        share(model, {"fc1.weight": model.fc1.weight})
     model.fc1.weight.data[0, 0] = torch.inf
-    with pytest.raises(ValueError, match="NaN or infinity has no centroids"):
+    with pytest.raises(ValueError, match=r"no codebook for 'fc1\.weight': NaN or infinity in"):
         codebooks(model, 3)
     computed = nn.utils.parametrizations.weight_norm(nn.Linear(8, 3))
     with pytest.raises(ValueError, match="'weight' is computed"):
@@ -303,8 +346,12 @@ def test_product_codebooks_are_shared_and_tuned_like_the_others():
 def test_blocks_that_do_not_fit_are_refused(clusters, width, message):
     with pytest.raises(ValueError, match=message):
         product_codebook(torch.randn(5, 6), clusters, width)
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        product_codebook(torch.full((5, 6), torch.nan), 2, 2)
+    for weight, wrong in (
+        (torch.full((5, 6), torch.nan), "NaN or infinity"),
+        (torch.ones(6), r"the shape of the weight is \(6,\): give 2 or more axes"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
+            product_codebook(weight, 2, 2)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pruneedu.quantization.checks import check_count, check_floats
+
 
 def nearest(values: Tensor, centroids: Tensor) -> Tensor:
     """Return the index of the centroid nearest to each value; in the middle, the lower one.
@@ -22,9 +24,16 @@ def nearest(values: Tensor, centroids: Tensor) -> Tensor:
     Returns:
         int64, in the shape of the values.
 
+    Raises:
+        TypeError, ValueError: no floats, NaN or infinity, or centroids that are none or not sorted.
+
     >>> nearest(torch.tensor([0.1, 0.9, 0.5]), torch.tensor([0.0, 1.0]))
     tensor([0, 1, 0])
     """
+    check_floats(values, "the values")
+    check_floats(centroids, "the centroids", axes=1)
+    if (centroids.diff() < 0).any():
+        raise ValueError("the centroids are not sorted: give centroids.sort().values")
     return torch.bucketize(values, (centroids[1:] + centroids[:-1]) / 2)
 
 
@@ -32,6 +41,9 @@ def inertia(values: Tensor, centroids: Tensor) -> float:
     """Return what k-means minimises: the sum of squared distances to the nearest centroid.
 
     ``Σ_i min_j (v_i - c_j)²``
+
+    Raises:
+        TypeError, ValueError: as in `nearest`.
 
     >>> inertia(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.5, 5.0]))
     0.5
@@ -54,6 +66,9 @@ def optimal(values: Tensor, k: int) -> Tensor:
     Returns:
         [k], sorted, in float64; where there are fewer different values, those.
 
+    Raises:
+        TypeError, ValueError: values that are no finite floats [n], or another k.
+
     Source: Grønlund et al., "Fast exact k-means, k-medians and Bregman divergence clustering in
     1D", 2017; here by the package kmeans1d.
 
@@ -62,6 +77,7 @@ def optimal(values: Tensor, k: int) -> Tensor:
     """
     import kmeans1d
 
+    _check(values, k)
     k = min(k, len(values.unique()))  # The package would fill up with zeros.
     centroids = kmeans1d.cluster(values.tolist(), k).centroids
     return torch.tensor(centroids, dtype=torch.float64, device=values.device)
@@ -75,6 +91,7 @@ def linear_start(values: Tensor, k: int) -> Tensor:
     >>> linear_start(torch.tensor([0.0, 1.0, 1.0, 1.0, 4.0]), 3)
     tensor([0., 2., 4.], dtype=torch.float64)
     """
+    _check(values, k)
     low, high = values.double().aminmax()
     return low + (high - low) * torch.linspace(0, 1, k, dtype=low.dtype, device=low.device)
 
@@ -85,6 +102,7 @@ def density_start(values: Tensor, k: int) -> Tensor:
     >>> density_start(torch.tensor([0.0, 1.0, 1.5, 2.0, 2.5, 9.0]), 3)
     tensor([1., 2., 9.], dtype=torch.float64)
     """
+    _check(values, k)
     shares = (torch.arange(k, device=values.device) + 0.5) / k
     return values.double().sort().values[(shares * len(values)).long()]
 
@@ -95,6 +113,8 @@ def random_start(values: Tensor, k: int, seed: int = 0) -> Tensor:
     >>> random_start(torch.arange(10.0), 3).shape
     torch.Size([3])
     """
+    _check(values, k)
+    check_count(k, "k", most=len(values))
     order = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
     return values.double()[order[:k].to(values.device)].sort().values
 
@@ -121,12 +141,18 @@ def lloyd(
     Returns:
         [k], sorted, in float64.
 
+    Raises:
+        TypeError, ValueError: values that are no finite floats [n], another k, or steps below 0.
+
     Sources: Lloyd, "Least squares quantization in PCM", 1982; Han et al., "Deep compression", 2016
     (section 3.2, the three starts).
 
     >>> lloyd(torch.tensor([0.0, 1.0, 5.0, 6.0]), k=2)
     tensor([0.5000, 5.5000], dtype=torch.float64)
     """
+    _check(values, k)
+    check_count(k, "k", most=len(values))
+    check_count(steps, "steps", least=0)
     values, centroids = values.double(), start(values, k)
     for _ in range(steps):
         labels = nearest(values, centroids)
@@ -137,3 +163,11 @@ def lloyd(
             break
         centroids = moved
     return centroids
+
+
+def _check(values: Tensor, k: int) -> None:
+    """Raise unless values are finite floats [n], at least one, and k is a whole number above 0."""
+    check_floats(values, "the values", axes=1)
+    if values.ndim != 1:
+        raise ValueError(f"the shape of the values is {tuple(values.shape)}: give values.flatten()")
+    check_count(k, "k")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pruneedu.quantization.checks import check_count, check_floats
 from pruneedu.sharing.centroids import nearest, optimal
 from pruneedu.tensors import prunable
 
@@ -55,7 +56,7 @@ def codebook(
         The codebook, in the dtype of the weight.
 
     Raises:
-        ValueError: clusters below 1, NaN or infinity.
+        TypeError, ValueError: clusters below 1, no floats, NaN or infinity.
 
     Source: Han et al., "Deep compression", 2016.
 
@@ -63,10 +64,8 @@ def codebook(
     >>> book.values, book.labels
     (tensor([ 0.0000, -4.0000,  1.2500]), tensor([0, 2, 2, 1]))
     """
-    if not isinstance(clusters, int) or clusters < 1:
-        raise ValueError(f"clusters is {clusters!r}: give a whole number of at least 1")
-    if not weight.isfinite().all():
-        raise ValueError("a weight that holds NaN or infinity has no centroids: look there first")
+    check_count(clusters, "clusters")
+    check_floats(weight, "the weight")
     weight = weight.detach()
     alive = weight != 0
     centroids = weight[alive].unique()
@@ -105,7 +104,13 @@ def codebooks(
     if not isinstance(clusters, Mapping):
         clusters = dict.fromkeys(weights, clusters)
     check_names(clusters, weights)
-    return {name: codebook(weights[name], k, cluster) for name, k in clusters.items()}
+    books = {}
+    for name, k in clusters.items():
+        try:
+            books[name] = codebook(weights[name], k, cluster)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"no codebook for {name!r}: {error}") from error
+    return books
 
 
 def check_entries(values: Tensor, labels: Tensor, count: int, shape: tuple[int, ...]) -> None:
@@ -128,12 +133,15 @@ def check_entries(values: Tensor, labels: Tensor, count: int, shape: tuple[int, 
 
 
 def check_names(named: Mapping, weights: Mapping[str, Tensor]) -> None:
-    """Raise unless all names are those of weights.
+    """Raise unless this is a mapping whose names are all those of weights.
 
     >>> check_names({"fc9": 4}, {"fc1.weight": torch.ones(2)})
     Traceback (most recent call last):
     ValueError: this model has no weight 'fc9': its weights are 'fc1.weight'
     """
+    if not isinstance(named, Mapping):
+        kind = type(named).__name__
+        raise TypeError(f"the plan is of type {kind}: give a dict from weight name to codebook")
     for name in named:
         if name not in weights:
             known = ", ".join(map(repr, weights)) or "none"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pruneedu.quantization.checks import check_count, check_floats
 from pruneedu.sharing.codebooks import check_entries
 
 
@@ -55,7 +56,8 @@ def product_codebook(weight: Tensor, clusters: int, width: int, seed: int = 0) -
         The codebook, in the dtype of the weight.
 
     Raises:
-        ValueError: clusters or a width that do not fit, NaN or infinity.
+        TypeError, ValueError: clusters or a width that do not fit; a weight with fewer than two
+            axes, no floats, NaN or infinity.
 
     Sources: Jégou et al., "Product quantization for nearest neighbor search", 2011; Gong et al.,
     "Compressing deep convolutional networks using vector quantization", 2014.
@@ -67,8 +69,13 @@ def product_codebook(weight: Tensor, clusters: int, width: int, seed: int = 0) -
     """
     from sklearn.cluster import KMeans
 
+    check_floats(weight, "the weight", axes=2)
     rows = weight.detach().flatten(1)
-    _check_blocks(rows, clusters, width)
+    check_count(clusters, "clusters", most=len(rows))
+    if type(width) is not int or width < 1 or rows.shape[1] % width:
+        raise ValueError(
+            f"width is {width!r}: give a whole number that divides the {rows.shape[1]} columns"
+        )
     values, labels = [], []
     for block in rows.double().cpu().split(width, dim=1):
         # With fewer different vectors than clusters, k-means would warn and repeat some.
@@ -79,17 +86,3 @@ def product_codebook(weight: Tensor, clusters: int, width: int, seed: int = 0) -
         labels.append(torch.from_numpy(fitted.labels_).long())
     codes = torch.stack(labels, dim=1).to(weight.device)
     return ProductCodebook(torch.stack(values).to(weight), codes, tuple(weight.shape))
-
-
-def _check_blocks(rows: Tensor, clusters: int, width: int) -> None:
-    units, columns = rows.shape
-    if not isinstance(clusters, int) or not 1 <= clusters <= units:
-        raise ValueError(
-            f"clusters is {clusters!r}: give a whole number from 1 to {units}, the rows that share"
-        )
-    if not isinstance(width, int) or width < 1 or columns % width:
-        raise ValueError(
-            f"width is {width!r}: give a whole number that divides the {columns} columns"
-        )
-    if not rows.isfinite().all():
-        raise ValueError("a weight that holds NaN or infinity has no centroids: look there first")

@@ -29,8 +29,8 @@ def share(model: nn.Module, plan: Plan) -> nn.Module:
         A new model with the same keys, shapes and mode.
 
     Raises:
-        ValueError: a name that the model does not have, labels that do not fit the weight, or a
-            number that is not finite.
+        TypeError, ValueError: no mapping to codebooks, a name that the model does not have, labels
+            that do not fit the weight, or a number that is not finite.
 
     Source: Han et al., "Deep compression", 2016.
 
@@ -51,6 +51,9 @@ def share(model: nn.Module, plan: Plan) -> nn.Module:
                     f"{name!r} is computed, so a codebook would not last: "
                     "remove its parametrization first"
                 )
+            if not isinstance(book, Codebook | ProductCodebook):
+                kind = type(book).__name__
+                raise TypeError(f"the codebook of {name!r} is of type {kind}: make it with codebook")
             try:
                 book.check(weight.shape)
             except ValueError as error:
@@ -78,7 +81,7 @@ def finetune_codebooks(
         The trained network, with plain weights again, and its plan.
 
     Raises:
-        ValueError: as in `share`, or a `finetune` that gives back another network.
+        TypeError, ValueError: as in `share`, or a `finetune` that gives back another network.
 
     Source: Han et al., "Deep compression", 2016.
 
