@@ -1,6 +1,7 @@
 """Low rank against NumPy's singular values, against exhaustive search, and layer against chain."""
 
 import itertools
+import re
 from collections import OrderedDict
 from functools import partial
 
@@ -189,8 +190,8 @@ def test_a_model_that_is_a_layer_and_layers_in_layers():
         ({"fc1": 24}, truncated_svd, "2,400 weights would become 2,400"),
         ({"conv2": (4, 8)}, tucker2, r"rank \(4, 8\) of 'conv2' saves nothing.* give lower ranks"),
         ({"fc9": 3}, truncated_svd, "no layer 'fc9': its layers are 'conv2', 'grouped', 'fc1'"),
-        ({"fc1": 41}, truncated_svd, "'fc1' does not factorize: the rank is 41, but a 40 × 60 "
-            "matrix has ranks from 1 to 40"),
+        ({"fc1": 41}, truncated_svd, "'fc1' does not factorize: the rank is 41, but a matrix of "
+            "40 × 60 has ranks from 1 to 40"),
         ({"fc1": 0}, truncated_svd, "the rank is 0"),
         ({"fc1": 2.0}, truncated_svd, "the rank is 2.0: give a whole number"),
         ({"conv2": 2}, tucker2, "the ranks are 2: Tucker-2 needs a pair"),
@@ -212,11 +213,25 @@ def test_what_cannot_be_done_is_refused(ranks, conv, message):
 def test_a_weight_that_is_not_finite_is_refused():
     model = mlp(16, 12, 4)
     model.fc2.weight.data[1, 2] = torch.nan
-    with pytest.raises(ValueError, match="the weight of 'fc2' holds NaN or infinity"):
+    with pytest.raises(ValueError, match="'fc2' does not factorize: NaN or infinity in the weight"):
         factorize(model, {"fc2": 1})
     for plan in (partial(ranks_by_energy, energy=0.9), partial(ranks_by_budget, weights=99)):
-        with pytest.raises(ValueError, match="the matrix of 'fc2' holds NaN or infinity"):
+        with pytest.raises(ValueError, match="NaN or infinity in the matrix of 'fc2'"):
             plan(matrices(model))
+
+
+@pytest.mark.parametrize(
+    ("method", "rank", "shape"),
+    [(truncated_svd, 1, (4,)), (spatial_svd, 1, (8, 4)), (tucker2, (2, 2), (8, 4))],
+)
+def test_a_weight_that_a_method_cannot_split_is_refused(method, rank, shape):
+    with pytest.raises(ValueError, match=re.escape(str(shape))):
+        method(torch.ones(shape), rank)
+    for wrong, found in ((torch.ones(8, 8, 3, 3).long(), r"torch\.int64"), ([[1.0]], "list")):
+        with pytest.raises(TypeError, match=f"expected a tensor of floats .* got {found}"):
+            method(wrong, rank)
+    with pytest.raises(ValueError, match="NaN or infinity in the weight"):
+        method(torch.full((8, 8, 3, 3), torch.nan), rank)
 
 
 # --- ranks ---------------------------------------------------------------------------------------
@@ -263,9 +278,11 @@ def test_a_budget_is_kept_by_the_factors_that_are_made():
 
 def test_a_budget_is_refused_where_it_buys_nothing():
     with pytest.raises(
-        ValueError, match=r"a budget of 15 weights is too small: rank 1 .* takes 16"
+        ValueError, match=r"a budget of 15 weights does not pay for rank 1 .* at least 16"
     ):
         ranks_by_budget({"a": torch.eye(8)}, 15)
+    with pytest.raises(ValueError, match="a budget of nan weights does not pay"):
+        ranks_by_budget({"a": torch.eye(8)}, float("nan"))
     with pytest.raises(ValueError, match=r"no rank of 'a' saves anything: .* 1 × 9, .*rank 0\.9"):
         ranks_by_budget({"a": torch.ones(1, 9)}, 50)
 
@@ -274,6 +291,19 @@ def test_a_budget_is_refused_where_it_buys_nothing():
 def test_break_even_parts_the_ranks_that_save_from_those_that_do_not(m, n):
     below = [rank for rank in range(1, 60) if rank * (m + n) < m * n]
     assert below == [rank for rank in range(1, 60) if rank < break_even(m, n)]
+
+
+@pytest.mark.parametrize(("m", "n"), [(-3, 5), (5, 0), (0, 0), (2.5, 5)])
+def test_break_even_is_that_of_a_matrix(m, n):
+    with pytest.raises(
+        ValueError, match=r"(rows|columns) is .*: give a whole number of at least 1"
+    ):
+        break_even(m, n)
+
+
+def test_the_break_even_rank_is_shown_in_few_digits():
+    with pytest.raises(ValueError, match=r"the break-even rank 5\.33, or leave"):
+        factorize(nn.Linear(16, 8), {"": 6})
 
 
 def digits_like(rows=160):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from pruneedu.quantization.checks import check_floats
+
 Rank = int | tuple[int, int]
 Method = Callable[[Tensor, Rank], Sequence[Tensor]]
 
@@ -65,7 +67,8 @@ def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         The weights ``√Σ_r V_rᵀ`` [r, in, …] and ``U_r √Σ_r`` [out, r, 1, …].
 
     Raises:
-        TypeError, ValueError: a rank that the matrix cannot have.
+        TypeError, ValueError: a rank that the matrix cannot have, or a weight that is no matrix of
+            finite floats.
 
     Sources: Eckart and Young 1936; Zhang et al., "Accelerating very deep convolutional networks
     for classification and detection", 2016.
@@ -75,6 +78,7 @@ def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     tensor([[4., 0.],
             [0., 0.]])
     """
+    check_floats(weight, "the weight", axes=2)
     left, right = _balanced_svd(by_channel(weight), rank)
     return right.reshape(rank, *weight.shape[1:]), left.reshape(-1, rank, *[1] * (weight.ndim - 2))
 
@@ -92,7 +96,8 @@ def spatial_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         The weights V [r, in, height, 1] and H [out, r, 1, width].
 
     Raises:
-        TypeError, ValueError: a rank that the matrix cannot have, or no Conv2d.
+        TypeError, ValueError: a rank that the matrix cannot have, no Conv2d, or a weight that is
+            not of finite floats.
 
     Source: Jaderberg et al., "Speeding up convolutional neural networks with low rank expansions",
     2014.
@@ -100,6 +105,7 @@ def spatial_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     >>> [tuple(factor.shape) for factor in spatial_svd(torch.ones(8, 4, 3, 5), rank=2)]
     [(2, 4, 3, 1), (8, 2, 1, 5)]
     """
+    check_floats(weight, "the weight")
     left, right = _balanced_svd(by_space(weight), rank)
     outputs, inputs, height, width = weight.shape
     vertical = left.view(inputs, height, rank).permute(2, 0, 1).unsqueeze(3)
@@ -126,7 +132,8 @@ def tucker2(weight: Tensor, ranks: tuple[int, int]) -> tuple[Tensor, Tensor, Ten
         The weights I [b, in, 1, …], C [a, b, …] and O [out, a, 1, …].
 
     Raises:
-        TypeError, ValueError: ranks that are no pair, or that the channels cannot have.
+        TypeError, ValueError: ranks that are no pair, or that the channels cannot have; no
+            convolution, or a weight that is not of finite floats.
 
     Sources: De Lathauwer et al., "A multilinear singular value decomposition", 2000; Kim et al.,
     "Compression of deep convolutional neural networks for fast and low power mobile applications",
@@ -137,6 +144,7 @@ def tucker2(weight: Tensor, ranks: tuple[int, int]) -> tuple[Tensor, Tensor, Ten
     """
     if not isinstance(ranks, tuple) or len(ranks) != 2:
         raise TypeError(f"the ranks are {ranks!r}: Tucker-2 needs a pair, (into, out of) the core")
+    check_floats(weight, "the weight of a convolution", axes=3)
     inwards = _leading_vectors(by_input(weight), ranks[0])
     outwards = _leading_vectors(by_channel(weight), ranks[1])
     core = torch.einsum("oi...,oa,ib->ab...", weight, outwards, inwards)
@@ -165,6 +173,6 @@ def _check_rank(rank: int, matrix: Tensor) -> None:
     if not 1 <= rank <= min(matrix.shape):
         rows, columns = matrix.shape
         raise ValueError(
-            f"the rank is {rank}, but a {rows} × {columns} matrix has ranks from 1 "
-            f"to {min(rows, columns)}: choose one of them"
+            f"the rank is {rank}, but a matrix of {rows} × {columns} has ranks from 1 to "
+            f"{min(rows, columns)}: choose one of them"
         )

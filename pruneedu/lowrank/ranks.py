@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pruneedu.lowrank.factors import Method, by_channel, truncated_svd
 from pruneedu.lowrank.rewriting import factorize, method_for
+from pruneedu.quantization.checks import check_count, check_floats
 from pruneedu.tensors import prunable_layers
 
 
@@ -22,11 +23,16 @@ def break_even(rows: int, columns: int) -> float:
 
     ``r · (m + n) = m · n``, so ``r = m · n / (m + n)``
 
+    Raises:
+        ValueError: rows or columns below 1.
+
     Half the rank of a square matrix saves nothing:
 
     >>> break_even(500, 500)
     250.0
     """
+    check_count(rows, "rows")
+    check_count(columns, "columns")
     return rows * columns / (rows + columns)
 
 
@@ -67,7 +73,7 @@ def ranks_by_energy(matrices: Mapping[str, Tensor], energy: float) -> dict[str, 
         Layer name -> rank. It may lie above the break-even rank, where `factorize` refuses it.
 
     Raises:
-        ValueError: an energy outside (0, 1], or a matrix that is not finite.
+        TypeError, ValueError: an energy outside (0, 1], or what is no matrix of finite floats.
 
     >>> ranks_by_energy({"fc1": torch.diag(torch.tensor([3.0, 2.0, 1.0]))}, energy=0.9)
     {'fc1': 2}
@@ -96,22 +102,23 @@ def ranks_by_budget(matrices: Mapping[str, Tensor], weights: int) -> dict[str, i
         Layer name -> rank.
 
     Raises:
-        ValueError: a budget that does not even pay for rank 1, a layer so thin that no rank saves
-            anything, or a matrix that is not finite.
+        TypeError, ValueError: a budget that does not even pay for rank 1, a layer so thin that no
+            rank saves anything, or what is no matrix of finite floats.
 
     >>> steep, flat = torch.tensor([9.0, 1, 1, 1, 1, 1]), torch.tensor([5.0, 4, 4, 4, 4, 4])
     >>> ranks_by_budget({"fc1": steep.diag(), "fc2": flat.diag()}, weights=36)
     {'fc1': 1, 'fc2': 2}
     """
+    energies_of = _energies(matrices)
     costs = {name: sum(matrix.shape) for name, matrix in matrices.items()}
     ranks, left = dict.fromkeys(matrices, 1), weights - sum(costs.values())
-    if left < 0:
+    if not left >= 0:
         raise ValueError(
-            f"a budget of {weights:,} weights is too small: "
-            f"rank 1 in each layer already takes {sum(costs.values()):,}"
+            f"a budget of {weights:,} weights does not pay for rank 1 in each layer: "
+            f"give at least {sum(costs.values()):,}"
         )
     steps = []
-    for name, energies in _energies(matrices).items():
+    for name, energies in energies_of.items():
         largest = _largest(name, *matrices[name].shape)
         shares = energies / energies.sum().clamp_min(1e-300) / costs[name]
         steps += [(share, name) for share in shares[1:largest].tolist()]
@@ -171,8 +178,7 @@ def ranks_by_score(
 def _energies(matrices: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return σ_i² of each matrix, the largest first, in float64."""
     for name, matrix in matrices.items():
-        if not matrix.isfinite().all():
-            raise ValueError(f"the matrix of {name!r} holds NaN or infinity, so it has no rank")
+        check_floats(matrix, f"the matrix of {name!r}", axes=2)
     return {name: torch.linalg.svdvals(m.double()).square() for name, m in matrices.items()}
 
 
@@ -182,7 +188,7 @@ def _largest(name: str, rows: int, columns: int) -> int:
     if not largest:
         raise ValueError(
             f"no rank of {name!r} saves anything: its matrix is {rows} × {columns}, "
-            f"with break-even at rank {break_even(rows, columns):g}; leave it out"
+            f"with break-even at rank {round(break_even(rows, columns), 2):g}; leave it out"
         )
     return largest
 

@@ -95,8 +95,6 @@ def chain(layer: nn.Module, factors: Sequence[Tensor]) -> nn.Sequential:
 def _factors(layer: nn.Module, name: str, rank: Rank, conv: Method) -> Sequence[Tensor]:
     """Return the factors of a layer's weight, or raise where they hold no fewer numbers."""
     weight = layer.weight.detach()
-    if not weight.isfinite().all():
-        raise ValueError(f"the weight of {name!r} holds NaN or infinity, so it has no rank")
     if getattr(layer, "groups", 1) > 1:
         raise ValueError(f"{name!r} has {layer.groups} groups, which no rank joins: leave it out")
     try:
@@ -107,7 +105,8 @@ def _factors(layer: nn.Module, name: str, rank: Rank, conv: Method) -> Sequence[
     if needed >= weight.numel():
         lower = "lower ranks"
         if isinstance(rank, int):  # Then the factors of rank r hold r times as many as those of 1.
-            lower = f"a rank below the break-even rank {weight.numel() * rank / needed:g}"
+            most = weight.numel() * rank / needed
+            lower = f"a rank below the break-even rank {round(most, 2):g}"
         raise ValueError(
             f"rank {rank} of {name!r} saves nothing: {weight.numel():,} weights would become "
             f"{needed:,}; give {lower}, or leave the layer out"
