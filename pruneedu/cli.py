@@ -12,14 +12,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-LEARNERS_FOLDER = Path("my-lessons")
-_SHIPPED = Path(".pruneedu", "shipped.json")  # `start` leaves it in the learner's folder
+from pruneedu.options import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 not all right, 2 could not be done."""
     words, jupyter = _without_options_of_jupyter(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(words, argparse.Namespace(jupyter=jupyter))
+    commands = (start, lab, check, grade, build, doctor, inspect, run, compress, progress)
+    options = parser(commands).parse_args(words, argparse.Namespace(jupyter=jupyter))
     try:
         status = options.command(options)
         sys.stdout.flush()  # A reader that has left is met here, not when Python ends.
@@ -103,9 +103,12 @@ def doctor(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     """Tell what is inside a compressed network's file, and what each component takes."""
+    from pruneedu.running import naming
     from pruneedu.storage import inspect as inspected
 
-    print(inspected(options.file.read_bytes()))
+    with naming(options.file):
+        inspection = inspected(options.file.read_bytes())
+    print(inspection)
     return 0
 
 
@@ -123,8 +126,14 @@ def compress(options: argparse.Namespace) -> int:
 
     names = ("network", "data", "sparsity", "bits", "epochs", "seed")
     recipe = compressing.Recipe(**{name: getattr(options, name) for name in names})
-    for line in compressing.compress(recipe, options.out, options.start):
-        print(line, flush=True)
+    try:
+        for line in compressing.compress(recipe, options.out, options.start):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        folder = compressing.steps_folder(options.out)
+        if list(folder.glob("step-*.pe")):
+            print(f"pruneedu: the same command goes on from {folder}", file=sys.stderr)
+        raise
     return 0
 
 
@@ -158,83 +167,6 @@ def _without_options_of_jupyter(words: Sequence[str]) -> tuple[list[str], list[s
     if words[:1] != ["lab"] or words[first : first + 1] in (["-h"], ["--help"]):
         return words, []
     return words[:first], words[first:]
-
-
-def _parser() -> argparse.ArgumentParser:
-    mine = Path() if _SHIPPED.exists() else LEARNERS_FOLDER
-    parser = argparse.ArgumentParser(prog="pruneedu", description="A course on small networks.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(command) -> argparse.ArgumentParser:
-        words = command.__doc__.rstrip(".")
-        sub = commands.add_parser(command.__name__, help=words, description=command.__doc__)
-        sub.set_defaults(command=command)
-        return sub
-
-    for command in (start, lab):
-        sub = add(command)
-        sub.add_argument("folder", nargs="?", type=Path, default=mine)
-    sub.epilog = "After the folder, options of JupyterLab, such as --no-browser or --allow-root."
-
-    sub = add(check)
-    sub.add_argument("lesson", help="its number, for example 02")
-    sub.add_argument("folder", nargs="?", type=Path, default=mine)
-
-    sub = add(grade)
-    sub.epilog = (
-        "Exit status: 0; 1 when a submission could not be graded whole; 2 when the run failed."
-    )
-    words = "folder with ada.ipynb or ada/*.ipynb for each learner; other files are ignored"
-    sub.add_argument("submissions", type=Path, help=words)
-    words = "folder of the results; one for each class. A run that was ended goes on there"
-    sub.add_argument("--out", type=Path, required=True, help=words)
-    words = "submissions at a time (default: %(default)s)"
-    sub.add_argument("--workers", type=int, default=1, help=words)
-    words = "seconds for each exercise (default: %(default)g)"
-    sub.add_argument("--timeout", type=float, default=60, help=words)
-    sub.add_argument("--seed", type=int, help="of the cases (default: secret and random)")
-    words = (
-        "namespaces shut each answer in (Linux); limits alone do not, so every answer has to be "
-        "trusted (default: %(default)s)"
-    )
-    choices = ("namespaces", "limits")
-    sub.add_argument("--isolation", choices=choices, default="namespaces", help=words)
-
-    sub = add(build)
-    sub.add_argument("--check", action="store_true", help="compare only; execute nothing")
-
-    add(doctor)
-
-    sub = add(inspect)
-    sub.add_argument("file", type=Path, help="a file that `pruneedu.storage.encode` made")
-
-    sub = add(run)
-    sub.add_argument("file", type=Path, help="a file that `pruneedu compress` made")
-    sub.add_argument("--data", metavar="NAME", help="data set (default: the one the file names)")
-
-    _add_options_of_compress(add(compress))
-
-    sub = add(progress)
-    sub.add_argument("folder", nargs="?", type=Path, default=mine)
-    return parser
-
-
-def _add_options_of_compress(sub: argparse.ArgumentParser) -> None:
-    networks = "mlp, lenet_300_100, lenet5, small_cnn, mnist1d_mlp or mnist1d_cnn"
-    sub.add_argument("network", help=networks)
-    sub.add_argument("data", help="data set, such as digits or mnist")
-    words = "the compressed file; FILE.steps keeps what is done"
-    sub.add_argument("--out", metavar="FILE", type=Path, required=True, help=words)
-    words = "fraction of the weights that goes (default: %(default)s)"
-    sub.add_argument("--sparsity", type=float, default=0.9, help=words)
-    words = "of each weight and bias, 2 to 8 (default: %(default)s)"
-    sub.add_argument("--bits", type=int, default=4, help=words)
-    words = "passes over the data in each step (default: 10 to 60, by the size of the data)"
-    sub.add_argument("--epochs", type=int, help=words)
-    words = "of the first weights and of shuffling (default: %(default)s)"
-    sub.add_argument("--seed", type=int, default=0, help=words)
-    words = "trained weights to begin with: .pe, .safetensors, or a state dict of torch.save"
-    sub.add_argument("--from", metavar="CHECKPOINT", dest="start", type=Path, help=words)
 
 
 def _reader_has_left() -> bool:

@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pruneedu.checkpoints import write_whole
 from pruneedu.data import Split, load
 from pruneedu.pipelines import Done, Step, pipeline
 from pruneedu.pruning import cubic, magnitude, prune_iteratively
-from pruneedu.quantization import Plan, QParams, freeze_incrementally, to_integers
+from pruneedu.quantization import Plan, QParams, freeze_incrementally
 from pruneedu.quantization.schemes import check_bits
-from pruneedu.running import fresh, run, state_from
+from pruneedu.running import check_out, file_of, fresh, run, state_from
 from pruneedu.seeds import seed_everything
-from pruneedu.storage import Quantized, contents_of, eighth_power, encode, sort_units
+from pruneedu.storage import eighth_power
 from pruneedu.tensors import prunable
 from pruneedu.training import cosine, fit
 
@@ -57,8 +58,9 @@ def compress(recipe: Recipe, out: Path, start: Path | None = None) -> Iterator[s
 
     Args:
         recipe: what is compressed, and how far.
-        out: the file. The folder beside it, with `.steps` after its name, keeps what is done: the
-            same call goes on from there.
+        out: the file; one that is there is replaced only where it is a compressed file. The folder
+            beside it, with `.steps` after its name, keeps what is done: the same call goes on from
+            there.
         start: trained weights to begin with: a compressed file (.pe), such as `step-1.pe` of
             another run, or a state dict, as safetensors or as `torch.save` writes it.
 
@@ -67,25 +69,37 @@ def compress(recipe: Recipe, out: Path, start: Path | None = None) -> Iterator[s
 
     Raises:
         ValueError: options out of their range, a network that does not take these data, a start
-            that does not fit, or a folder of another run.
+            that does not fit, a folder of another run, or an `out` that is none. All are said
+            before training. OSError: a file that cannot be read or written.
 
     Source: for the order of the steps, Han et al., "Deep Compression", 2016.
     """
+    check_out(out)
     data = load(recipe.data)
+    todo = steps(recipe, data.train)
     seed_everything(recipe.seed)
     model = fresh(recipe.network, data)
-    todo = steps(recipe, data.train)
+    _check_some_are_left(recipe.sparsity, model)
     if start is not None:
         model.load_state_dict(state_from(start, model))
         todo = todo[1:]
-    folder = out.with_name(f"{out.name}.steps")
     done = []
-    for step in pipeline(model.eval(), todo, data.train.x[:64], data.validation, folder):
+    example, folder = data.train.x[:64], steps_folder(out)
+    for step in pipeline(model.eval(), todo, example, data.validation, folder):
         yield _line(step)
         done.append(step.model)
     pruned, quantized = done[-2:]
-    out.write_bytes(_file(quantized, grids(pruned, recipe.bits), recipe.data))
+    write_whole(out, file_of(quantized, grids(pruned, recipe.bits), recipe.data))
     yield run(out)
+
+
+def steps_folder(out: Path) -> Path:
+    """Return the folder that keeps what is done of a file.
+
+    >>> steps_folder(Path("nets", "small.pe")).name
+    'small.pe.steps'
+    """
+    return out.with_name(f"{out.name}.steps")
 
 
 def steps(recipe: Recipe, split: Split) -> list[Step]:
@@ -101,6 +115,8 @@ def steps(recipe: Recipe, split: Split) -> list[Step]:
         epochs = min(60, max(10, 200_000 // len(split.y)))
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}: give a whole number of at least 1")
+    if not 0 <= recipe.seed < 2**32:
+        raise ValueError(f"seed is {recipe.seed}: give a whole number from 0 to 2**32 - 1")
     cubic(recipe.sparsity, epochs)  # Refuses a sparsity out of range now, not after training.
     bound = {"epochs": epochs, "seed": recipe.seed, "split": split}
     return [
@@ -156,6 +172,12 @@ def grids(model: nn.Module, bits: int) -> Plan:
     return plan
 
 
+def _check_some_are_left(sparsity: float, model: nn.Module) -> None:
+    weights = sum(weight.numel() for weight in prunable(model).values())
+    if round(sparsity * weights) == weights:
+        raise ValueError(f"sparsity is {sparsity}: of {weights:,} weights none is left; give less")
+
+
 def _passes(rounds: int, rate: float, seed: int, split: Split, epochs: int = 1) -> Callable:
     """Return a `finetune` whose rate falls from round to round, to a tenth of itself."""
     taken = count()
@@ -174,17 +196,6 @@ def _passes(rounds: int, rate: float, seed: int, split: Split, epochs: int = 1) 
         ).model
 
     return finetune
-
-
-def _file(model: nn.Module, plan: Plan, data: str) -> bytes:
-    """Return the file: integers for what has a grid, everything else as it is."""
-    model = sort_units(model)
-    state = model.state_dict()
-    parts = {
-        name: Quantized(to_integers(state[name], grid), grid.scale, grid.zero_point)
-        for name, grid in plan.items()
-    }
-    return encode(contents_of(model, parts, {"data": data}))
 
 
 def _line(step: Done) -> str:

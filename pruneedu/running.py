@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +17,16 @@ from torch import Tensor, nn
 from pruneedu import models
 from pruneedu.data import Dataset, Split, load
 from pruneedu.evaluation import evaluate
-from pruneedu.storage import decode, network
+from pruneedu.quantization import Plan, to_integers
+from pruneedu.storage import (
+    DamagedFile,
+    Quantized,
+    contents_of,
+    decode,
+    encode,
+    network,
+    sort_units,
+)
 
 
 def fresh(name: str, data: Dataset) -> nn.Module:
@@ -41,18 +57,20 @@ def state_from(path: Path, model: nn.Module) -> dict[str, Tensor]:
         model: what it has to fit; it is not changed.
 
     Raises:
-        ValueError: no state dict, or one with other names or shapes. Nothing in it is run.
+        ValueError: no state dict, one with other names or shapes, or NaN or infinity in it. Nothing
+            in it is run. OSError: a file that cannot be opened.
     """
-    try:
+    with naming(path):
         state = _read(path)
-        shapes = {name: tensor.shape for name, tensor in state.items()}
-    except OSError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"{path} is no state dict that can be read ({type(error).__name__}): save one with "
-            "torch.save(model.state_dict(), path)"
-        ) from error
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds {type(state).__name__}, no dict of tensors; {_SAVE}")
+        for name, tensor in state.items():
+            if not isinstance(tensor, Tensor):
+                found = type(tensor).__name__
+                raise ValueError(f"{name!r} in it is {found}, no tensor; {_SAVE}")
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name!r} in it holds NaN or infinity; begin with another file")
+    shapes = {name: tensor.shape for name, tensor in state.items()}
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if wrong := [name for name in shapes | expected if shapes.get(name) != expected.get(name)]:
         raise ValueError(
@@ -62,14 +80,74 @@ def state_from(path: Path, model: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
+_SAVE = "save one with torch.save(model.state_dict(), path)"
 
+
+def _read(path: Path) -> Any:
+    from safetensors.torch import load
+
+    content = path.read_bytes()
     if path.suffix == ".pe":
-        return network(decode(path.read_bytes())).state_dict()
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+        return {name: part.dense() for name, part in decode(content).tensors.items()}
+    try:
+        if path.suffix == ".safetensors":
+            return load(content)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # A damaged file makes them raise anything.
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(io.BytesIO(content)):
+            why = "it holds more than tensors, such as a whole network, which would run code"
+        else:
+            why = "it is damaged, or no file of weights"
+        raise ValueError(f"{why}; {_SAVE}") from error
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong while it is read.
+
+    >>> with naming(Path("small.pe")):
+    ...     decode(b"")
+    Traceback (most recent call last):
+    ValueError: small.pe cannot be read: this is no compressed network: it starts with b''
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def check_out(out: Path) -> None:
+    """Raise unless a compressed file can be written here; another file is not overwritten."""
+    if out.is_dir() or not out.name:
+        raise ValueError(f"{out} is a folder: name a file in it, such as {out / 'small.pe'}")
+    if not out.parent.is_dir():
+        raise ValueError(f"there is no folder {out.parent} for {out}: make it, or name another")
+    for path in (out.parent, out):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise ValueError(f"{path} cannot be written: name another place than {out}")
+    if out.exists() and not (out.is_file() and _is_compressed(out)):
+        raise ValueError(f"{out} is there, and is no compressed file: name another file")
+
+
+def _is_compressed(file: Path) -> bool:
+    try:
+        decode(file.read_bytes())
+    except DamagedFile:
+        return False
+    return True
+
+
+def file_of(model: nn.Module, plan: Plan, data: str) -> bytes:
+    """Return the file: integers for what has a grid, everything else as it is."""
+    model = sort_units(model)
+    state = model.state_dict()
+    parts = {
+        name: Quantized(to_integers(state[name], grid), grid.scale, grid.zero_point)
+        for name, grid in plan.items()
+    }
+    return encode(contents_of(model, parts, {"data": data}))
 
 
 def run(file: Path, data: str | None = None) -> str:
@@ -83,14 +161,19 @@ def run(file: Path, data: str | None = None) -> str:
         A line with accuracy, bytes and parameters that are not zero.
 
     Raises:
-        DamagedFile: a file that cannot be read. ValueError: no data set, or one that does not fit.
+        ValueError: a file that is damaged, no data set, or one that does not fit. OSError: a file
+            that cannot be opened.
     """
-    written = file.read_bytes()
-    contents = decode(written)
+    with naming(file):
+        written = file.read_bytes()
+        contents = decode(written)
+        if contents.architecture is None:
+            raise ValueError("it names no network; `pruneedu inspect` tells what it holds")
+        model = network(contents)
     name = contents.plan.get("data") if data is None else data
     if not isinstance(name, str):
         raise ValueError(f"{file} names no data set: say which with --data, such as --data digits")
-    model, test = network(contents), load(name).test
+    test = load(name).test
     _check_takes(model, name, test)
     nonzeros = sum(int(parameter.count_nonzero()) for parameter in model.parameters())
     return (

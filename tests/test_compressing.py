@@ -1,6 +1,9 @@
 """Compressing from the terminal: a file that runs alone, a run that goes on, errors that help."""
 
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,17 +90,46 @@ def test_the_folder_of_another_run_is_refused(tmp_path, straight, capsys):
     assert said.err.count("\n") == 1
 
 
-def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, straight, capsys):
-    file = tmp_path / "damaged.pe"
-    good = bytearray(straight[0].read_bytes())
-    good[len(good) // 2] ^= 1
-    for content in (bytes(good), bytes(good[:50]), b"", b"PK\x03\x04"):
-        file.write_bytes(content)
-        assert cli.main(["run", str(file)]) == 2
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert said.err.startswith("pruneedu: ")
-        assert said.err.count("\n") == 1
+@pytest.mark.parametrize("command", ["run", "inspect"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("flip.pe", "the checksum does not fit"),
+        ("cut.pe", "the checksum does not fit"),
+        ("empty.pe", "it starts with b''"),
+        ("zip.pe", "it starts with b'PK"),
+        ("missing.pe", "No such file or directory"),
+        ("folder", "Is a directory"),
+    ],
+)
+def test_what_is_no_compressed_file_is_refused_by_name(
+    tmp_path, straight, capsys, command, name, said
+):
+    good = straight[0].read_bytes()
+    (tmp_path / "flip.pe").write_bytes(flipped(good))
+    (tmp_path / "cut.pe").write_bytes(good[:50])
+    (tmp_path / "empty.pe").write_bytes(b"")
+    (tmp_path / "zip.pe").write_bytes(b"PK\x03\x04")
+    (tmp_path / "folder").mkdir()
+    assert cli.main([command, str(tmp_path / name)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"pruneedu: {tmp_path / name} cannot be read: ")
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def test_a_file_without_a_network_can_be_inspected_only(tmp_path, capsys):
+    file = tmp_path / "layer.pe"
+    file.write_bytes(encode(contents_of(torch.nn.Linear(2, 2))))
+    assert cli.main(["run", str(file)]) == 2
+    assert "layer.pe cannot be read: it names no network" in capsys.readouterr().err
+    assert cli.main(["inspect", str(file)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -134,20 +166,88 @@ def test_a_checkpoint_takes_the_place_of_training(tmp_path, suffix):
     ("words", "said"),
     [
         (["--sparsity", "1.5"], "sparsity is 1.5"),
+        (["--sparsity", "1"], "sparsity is 1.0: of 4,736 weights none is left"),
         (["--bits", "1"], "bits is 1: give a whole number from 2 to 8"),
         (["--epochs", "0"], "epochs is 0"),
-        (["--from", "missing.pt"], "missing.pt"),
-        (["--from", "text.pt"], "text.pt is no state dict that can be read"),
+        (["--seed", "-1"], "seed is -1: give a whole number from 0 to 2**32 - 1"),
+        (["--seed", str(2**32)], "seed is 4294967296: give a whole number from 0 to 2**32 - 1"),
+        (["--from", "missing.pt"], "missing.pt cannot be read: No such file"),
+        (["--from", "text.pt"], "text.pt cannot be read: it is damaged, or no file of weights"),
+        (["--from", "text.safetensors"], "text.safetensors cannot be read: it is damaged, or no"),
+        (["--from", "flip.pe"], "flip.pe cannot be read: the checksum does not fit"),
+        (["--from", "number.pt"], "number.pt cannot be read: 'a' in it is int, no tensor; save"),
+        (["--from", "list.pt"], "list.pt cannot be read: it holds list, no dict of tensors; save"),
+        (["--from", "whole.pt"], "whole.pt cannot be read: it holds more than tensors, such as a"),
+        (["--from", "nan.pt"], "nan.pt cannot be read: 'fc1.bias' in it holds NaN or infinity"),
         (["--from", "other.pt"], "other.pt does not fit this network at 'fc1.weight'"),
+        (["--out", "thesis.tex"], "thesis.tex is there, and is no compressed file: name another"),
+        (["--out", "folder"], "folder is a folder: name a file in it, such as folder/small.pe"),
+        (["--out", "."], ". is a folder: name a file in it"),
+        (["--out", "/"], "/ is a folder: name a file in it"),
+        (["--out", "no/such/small.pe"], "there is no folder no/such for no/such/small.pe: make it"),
+        (["--out", "thesis.tex/small.pe"], "there is no folder thesis.tex for thesis.tex/small.pe"),
+        (["--out", "/dev/null"], "/dev/null is there, and is no compressed file"),
+        (["--out", "taken.pe"], "the folder taken.pe.steps cannot be made: File exists"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_training(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.pt").write_text("no weights")
-    torch.save(pe.models.mlp(64, 10).state_dict(), tmp_path / "other.pt")
+    model = pe.models.mlp(64, 10)
+    for name in ("text.pt", "text.safetensors", "thesis.tex", "taken.pe.steps"):
+        Path(name).write_text("no weights")
+    Path("folder").mkdir()
+    Path("flip.pe").write_bytes(flipped(encode(contents_of(model))))
+    state = model.state_dict()
+    nan = {**state, "fc1.bias": torch.full((10,), torch.nan)}
+    kept = {"number": {"a": 1}, "list": [1], "whole": model, "nan": nan, "other": state}
+    for name, value in kept.items():
+        torch.save(value, f"{name}.pt")
+    before = sorted(tmp_path.rglob("*"))
     assert cli.main([*QUICK, "small.pe", *words]) == 2
-    assert said in capsys.readouterr().err
-    assert not list(tmp_path.glob("small*"))
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+    assert Path("thesis.tex").read_text() == "no weights"
+
+
+@pytest.mark.parametrize("closed", ["closed", "closed/small.pe"])
+def test_a_place_that_cannot_be_written_is_said_before_training(
+    tmp_path, monkeypatch, straight, closed
+):
+    (tmp_path / "closed").mkdir()
+    out = tmp_path / "closed" / "small.pe"
+    out.write_bytes(straight[0].read_bytes())
+    # The superuser, who may run this test, can write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / closed)
+    with pytest.raises(ValueError, match=f"{closed} cannot be written: name another place"):
+        next(compress(RECIPE, out))
+
+
+def test_a_compressed_file_is_replaced(tmp_path, straight):
+    out = tmp_path / "small.pe"
+    out.write_bytes(encode(contents_of(pe.models.mlp(4, 2))))
+    shutil.copytree(compressing.steps_folder(straight[0]), compressing.steps_folder(out))
+    list(compress(RECIPE, out))
+    assert out.read_bytes() == straight[0].read_bytes()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_interrupt_says_how_to_go_on_where_something_is_kept(
+    tmp_path, monkeypatch, capsys, kept
+):
+    out, trained = tmp_path / "small.pe", compressing.fit
+
+    def interrupted(*arguments, **options):
+        if not kept or compressing.steps_folder(out).joinpath("step-1.pe").exists():
+            raise KeyboardInterrupt
+        return trained(*arguments, **options)
+
+    monkeypatch.setattr(compressing, "fit", interrupted)
+    assert cli.main([*QUICK, str(out)]) == 130
+    said = f"pruneedu: the same command goes on from {out}.steps\n"
+    assert capsys.readouterr().err == (said if kept else "")
 
 
 @pytest.mark.parametrize(("name", "said"), [("vgg", "choose one of"), ("lenet5", "does not take")])
