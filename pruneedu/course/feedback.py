@@ -77,12 +77,15 @@ def feedback(verdict: Verdict, hint: str = "") -> Feedback:
 def inline(text: str) -> str:
     """Escape a line for a page, then turn `code` and **bold** into tags.
 
-    >>> inline("`a < b` is **true**")
-    '<code>a &lt; b</code> is <b>true</b>'
+    >>> inline("`a < b` is **true, as `b > a`**")
+    '<code>a &lt; b</code> is <b>true, as <code>b &gt; a</code></b>'
     """
+    return _tags(html.escape(text, quote=True))
+
+
+def _tags(escaped: str) -> str:
     return _MARKED.sub(
-        lambda m: f"<code>{m[1]}</code>" if m[1] else f"<b>{m[2]}</b>",
-        html.escape(text, quote=True),
+        lambda m: f"<code>{m[1]}</code>" if m[1] else f"<b>{_tags(m[2])}</b>", escaped
     )
 
 
