@@ -68,8 +68,8 @@ def encode(contents: Contents, coder: str = "arithmetic") -> bytes:
         The bytes. They were read once, so a file that is written can be read.
 
     Raises:
-        ValueError: another coder, a network that `models.build` does not make, or contents so
-            uniform that a reader would take the file for a bomb.
+        TypeError: no contents. ValueError: another coder, a network that `models.build` does not
+            make, or contents so uniform that a reader would take the file for a bomb.
 
     Source: for the whole idea, Han et al., "Deep Compression", 2016.
 
@@ -79,6 +79,10 @@ def encode(contents: Contents, coder: str = "arithmetic") -> bytes:
     >>> len(data), decode(data).tensors["w"].dense()
     (21, tensor([0.0000, 0.5000, 0.0000]))
     """
+    if not isinstance(contents, Contents):
+        raise TypeError(
+            f"the contents are a {type(contents).__name__}: give what contents_of(model) returns"
+        )
     if coder not in ("arithmetic", "huffman"):
         raise ValueError(f"the coder is {coder!r}: choose 'arithmetic' or 'huffman'")
     line = arithmetic_line() if coder == "arithmetic" else classic_line()
@@ -108,8 +112,8 @@ def decode(data: bytes) -> Contents:
         The contents, on the CPU: the tensors, bit for bit, in the order in which they were given.
 
     Raises:
-        DamagedFile: bytes that are damaged, cut short or of another kind, or that lie about what
-            they hold.
+        TypeError: no bytes. DamagedFile: bytes that are damaged, cut short or of another kind, or
+            that lie about what they hold.
 
     >>> decode(b"PK")
     Traceback (most recent call last):
@@ -120,6 +124,11 @@ def decode(data: bytes) -> Contents:
 
 def opened(data: bytes) -> Opened:
     """Return what the bytes of a file hold, and what each part of it took; as `decode`."""
+    if not isinstance(data, bytes | bytearray):
+        raise TypeError(
+            f"the file is given as a {type(data).__name__}: give its bytes, such as "
+            "Path('small.pe').read_bytes()"
+        )
     body = _checked(data)
     read = reader(body)
     flags, floats_size = read.number(), read.number()

@@ -94,7 +94,7 @@ def inspect(data: bytes) -> Inspection:
         A printable record; `sizes` sum to the bytes of the file.
 
     Raises:
-        DamagedFile: as in `decode`.
+        TypeError, DamagedFile: as in `decode`.
 
     >>> from pruneedu.models import mlp
     >>> from pruneedu.storage.file import encode

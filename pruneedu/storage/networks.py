@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pruneedu import models
 from pruneedu.storage.parts import Contents, Part, Plain
@@ -21,36 +22,54 @@ def contents_of(
     Args:
         model: the network; it is not changed. `model.architecture`, where it has one, goes along.
         parts: for names of its state dict, the plain data that stand for the tensor, such as
-            `Quantized` with the integers of a weight. They are stored in its place; all other
-            tensors are stored as they are, without their zeros where that is shorter.
+            `Quantized` with the integers of a weight. They are stored in its place, so they decode
+            to its numbers: `quantize` or `share` the network first. All other tensors are stored as
+            they are, without their zeros where that is shorter.
         plan: plain data for whoever rebuilds the network, such as the ranks of its layers.
 
     Returns:
         The contents, in the order of the state dict.
 
     Raises:
-        ValueError: a name or a shape that the state dict does not have, or NaN or infinity.
+        TypeError: a part that is none. ValueError: a part that does not decode to the model's
+            tensor of its name, or NaN or infinity.
 
     >>> from pruneedu.models import mlp
     >>> contents = contents_of(mlp(4, 2))
     >>> list(contents.tensors), contents.architecture
     (['fc1.weight', 'fc1.bias'], ('mlp', {'sizes': (4, 2)}))
     """
-    state, parts = model.state_dict(), dict(parts or {})
-    for name, part in parts.items():
-        if name not in state or part.dense().shape != state[name].shape:
-            found = tuple(state[name].shape) if name in state else "not in the state dict"
+    state, parts = model.state_dict(), parts or {}
+    for name in parts:
+        if name not in state:
+            known = ", ".join(map(repr, state)) or "none"
             raise ValueError(
-                f"the part {name!r} has shape {tuple(part.dense().shape)}, but this model's tensor "
-                f"is {found}: give parts for entries of the state dict, in their shapes"
+                f"this model has no tensor {name!r} to store a part for: it has {known}"
             )
     tensors = {}
     for name, tensor in state.items():
         try:
-            tensors[name] = parts.get(name) or Plain(tensor)
+            tensors[name] = parts[name] if name in parts else Plain(tensor)
         except ValueError as error:
             raise ValueError(f"{name!r} cannot be stored: {error}") from error
-    return Contents(tensors, getattr(model, "architecture", None), plan or {})
+    contents = Contents(tensors, getattr(model, "architecture", None), plan or {})
+    for name in parts:
+        _check_same(name, tensors[name].dense(), state[name])
+    return contents
+
+
+def _check_same(name: str, part: Tensor, tensor: Tensor) -> None:
+    """Raise unless a part stands for a tensor of the model, number by number."""
+    if (part.dtype, part.shape) != (tensor.dtype, tensor.shape):
+        raise ValueError(
+            f"the part {name!r} decodes to {part.dtype} of shape {tuple(part.shape)}, but the "
+            f"model's is {tensor.dtype} of shape {tuple(tensor.shape)}: give a part like that"
+        )
+    if wrong := int((part.to(tensor.device) != tensor).sum()):
+        raise ValueError(
+            f"the part {name!r} decodes to {wrong} numbers of {tensor.numel()} that the model does "
+            "not have: give the network that has them, such as `quantize` or `share` returns"
+        )
 
 
 def network(contents: Contents, model: nn.Module | None = None) -> nn.Module:
@@ -66,7 +85,8 @@ def network(contents: Contents, model: nn.Module | None = None) -> nn.Module:
         The network, in eval mode.
 
     Raises:
-        ValueError: no architecture and no model, or tensors that do not fit.
+        TypeError: no contents. ValueError: no architecture and no model, tensors that do not fit,
+            or a dtype that would be rounded to the network's, as float64 is to float32.
 
     >>> from pruneedu.models import mlp
     >>> model = mlp(4, 2)
@@ -74,13 +94,28 @@ def network(contents: Contents, model: nn.Module | None = None) -> nn.Module:
     >>> bool((fresh.fc1.weight == model.fc1.weight).all())
     True
     """
+    if not isinstance(contents, Contents):
+        raise TypeError(
+            f"the contents are a {type(contents).__name__}: give what decode(data) returns"
+        )
     if model is None:
         if contents.architecture is None:
-            raise ValueError("these contents name no architecture: give a model to be filled")
+            raise ValueError(
+                "the file names no network that can be built, as after a rewrite such as "
+                "`factorize`: build it in Python, and fill it with network(decode(data), model)"
+            )
         name, config = contents.architecture
         model = models.build(name, **config)
+    state = {name: part.dense() for name, part in contents.tensors.items()}
+    for name, tensor in model.state_dict().items():
+        found = state.get(name, tensor).dtype
+        if torch.promote_types(found, tensor.dtype) != tensor.dtype:  # Loading would round it.
+            raise ValueError(
+                f"{name!r} is {found} in the file but {tensor.dtype} in the network: build one "
+                "with that dtype, such as model.double(), and fill it with network(contents, model)"
+            )
     try:
-        model.load_state_dict({name: part.dense() for name, part in contents.tensors.items()})
+        model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"the tensors do not fit the network: {error}") from error
     return model.eval()

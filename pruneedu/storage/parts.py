@@ -150,11 +150,23 @@ class Contents:
         architecture: name and configuration for `models.build`, or None.
         plan: plain data for a rewrite that the fresh network needs before the tensors fit, such as
             the ranks of `factorize`.
+
+    Raises:
+        TypeError: a tensor that is none of the three.
     """
 
     tensors: dict[str, Part]
     architecture: tuple[str, dict[str, Any]] | None = None
     plan: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        """Refuse what has no kind."""
+        for name, part in self.tensors.items():
+            if not isinstance(part, Part):
+                raise TypeError(
+                    f"the part {name!r} is a {type(part).__name__}: give it as a Plain, a "
+                    "Quantized or a Shared, such as Plain(tensor)"
+                )
 
 
 def eighth_power(k: int) -> float:

@@ -35,13 +35,13 @@ def tiny_files():
     step, zero = torch.tensor(eighth_power(-9)), torch.tensor(0).int()
     by_channel = torch.tensor([0.5, 0.3, 1.0])
     vectors = torch.randn(2, 2, 3, generator=generator).half()
-    named = contents_of(
-        mlp(4, 3, 2),
-        {
-            "fc1.weight": Quantized(weight, step, zero),
-            "fc2.weight": Shared(labels, torch.tensor([0.0, -1.0, 2.0])),
-        },
-    )
+    parts = {
+        "fc1.weight": Quantized(weight, step, zero),
+        "fc2.weight": Shared(labels, torch.tensor([0.0, -1.0, 2.0])),
+    }
+    model = mlp(4, 3, 2)
+    model.load_state_dict({name: part.dense() for name, part in parts.items()}, strict=False)
+    named = contents_of(model, parts)
     others = Contents(
         {
             "a": Quantized(weight.clamp_min(0).byte(), by_channel, torch.tensor([1, 2, 3]).int()),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_the_arithmetic_code_is_below_the_order_zero_entropy():
 
 def test_a_fresh_process_decodes_a_fresh_network(tmp_path):
     model, parts = sparse_mlp()
-    (tmp_path / "small.pe").write_bytes(encode(contents_of(model, parts)))
+    (tmp_path / "small.pe").write_bytes(encode(Contents(parts, model.architecture)))
     program = (
         "import sys, torch; from pathlib import Path; from pruneedu.storage import decode, network;"
         "net = network(decode(Path(sys.argv[1]).read_bytes()));"
@@ -224,7 +225,7 @@ def test_factors_travel_with_the_ranks_that_they_need():
     network(read, fresh)
     assert read.plan == {"ranks": {"fc1": 2}}
     assert torch.equal(fresh(torch.ones(1, 6)), thin(torch.ones(1, 6)))
-    with pytest.raises(ValueError, match="no architecture"):
+    with pytest.raises(ValueError, match="names no network that can be built, as after a rewrite"):
         network(read)
     with pytest.raises(ValueError, match="do not fit"):
         network(read, torch.nn.Linear(2, 2))
@@ -248,7 +249,7 @@ def test_the_header_of_lenet_is_tens_of_bytes():
         name: Quantized(torch.zeros(t.shape).char(), torch.tensor(0.5), torch.tensor(0).int())
         for name, t in lenet5().state_dict().items()
     }
-    assert len(encode(contents_of(lenet5(), zeros))) < 50
+    assert len(encode(Contents(zeros, lenet5().architecture))) < 50
 
 
 @pytest.mark.parametrize(
@@ -267,12 +268,66 @@ def test_the_header_of_lenet_is_tens_of_bytes():
         (lambda: encode(Contents({}, plan={"a": float("nan")})), "holds nan"),
         (lambda: encode(Contents({}), coder="zip"), "choose 'arithmetic' or 'huffman'"),
         (lambda: encode(Contents({"w": Plain(torch.zeros(1100, 1000))})), "can be read"),
-        (lambda: contents_of(mlp(2, 2), {"w": Plain(torch.zeros(2))}), "'w' has shape"),
+        (
+            lambda: contents_of(mlp(2, 2), {"w": Plain(torch.zeros(2))}),
+            "no tensor 'w' .* 'fc1.bias",
+        ),
+        (
+            lambda: with_bias(torch.zeros(2), torch.zeros(3)),
+            r"float32 of shape \(3,\), but the mod",
+        ),
+        (lambda: with_bias(torch.zeros(2), torch.zeros(2).double()), "decodes to torch.float64"),
+        (lambda: with_bias(torch.tensor([1.0, 2]), torch.tensor([1.0, 3])), "to 1 numbers of 2"),
     ],
 )
 def test_what_no_file_can_hold_is_refused(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+def with_bias(bias, part):
+    """Return the contents of a network with this bias and a part for it."""
+    model = mlp(2, 2)
+    model.fc1.bias.data = bias
+    return contents_of(model, {"fc1.bias": Plain(part)})
+
+
+def test_a_part_that_decodes_to_the_tensor_takes_its_place():
+    contents = with_bias(torch.tensor([0.0, 3.0]), torch.tensor([-0.0, 3.0]))
+    assert contents.tensors["fc1.bias"].dense().signbit().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: decode("q.pe"), "a str: give its bytes, such as Path"),
+        (lambda: decode(Path("q.pe")), "PosixPath: give its bytes|WindowsPath: give its bytes"),
+        (lambda: inspect("q.pe"), "a str: give its bytes"),
+        (lambda: network(b"PK"), r"a bytes: give what decode\(data\) returns"),
+        (lambda: encode(mlp(2, 2)), r"a Sequential: give what contents_of\(model\) returns"),
+        (lambda: contents_of(mlp(2, 2), {"fc1.bias": torch.ones(2)}), "'fc1.bias' is a Tensor"),
+        (lambda: Contents({"w": torch.ones(2)}), r"'w' is a Tensor: .* such as Plain\(tensor\)"),
+    ],
+)
+def test_a_mistaken_kind_of_thing_is_named_with_what_to_give(make, match):
+    with pytest.raises(TypeError, match=match) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize("given", [None, torch.float64, torch.float16])
+def test_numbers_go_into_a_network_unrounded_or_not_at_all(dtype, given):
+    torch.manual_seed(0)
+    model = mlp(3, 2).to(dtype)
+    read = decode(encode(contents_of(model)))
+    wanted, target = given or torch.float32, given and mlp(3, 2).to(given)
+    if torch.finfo(wanted).bits < torch.finfo(dtype).bits:
+        with pytest.raises(ValueError, match=f"'fc1.weight' is {dtype} in the file but {wanted}"):
+            network(read, target)
+        return
+    for name, tensor in network(read, target).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name].to(wanted))
 
 
 def test_other_types_are_refused():
@@ -311,7 +366,7 @@ def test_files_of_version_one_stay_readable(coder):
     model, parts = sparse_mlp()
     contents = decode(bytes.fromhex(VERSION_ONE[coder]))
     assert contents.architecture == model.architecture
-    for name, part in contents_of(model, parts).tensors.items():
+    for name, part in parts.items():
         same(part, contents.tensors[name])
 
 
