@@ -80,6 +80,16 @@ def test_what_cannot_be_taught_is_refused(teacher):
         teach(teacher, teach(teacher, data()))
     with pytest.raises(ValueError, match="no module 'conv1': its modules are 'flatten', 'fc1'"):
         teach(teacher, data(), "conv1")
+    with pytest.raises(ValueError, match="batch_size is 0: give a whole number"):
+        teach(teacher, data(), batch_size=0)
+    for wrong in (4, -1):
+        labels = data().y.clone()
+        labels[7] = wrong
+        for layer in (None, "relu1"):
+            with pytest.raises(ValueError, match=f"labels run from .*{wrong}.* has 4 classes"):
+                teach(teacher, Split(data().x, labels), layer)
+    with pytest.raises(ValueError, match="generations is -1: give a whole number of at least 0"):
+        born_again(teacher, data(), -1, lambda taught, generation: teacher)
     broken = copy.deepcopy(teacher)
     broken.fc1.weight.data[0, 0] = torch.nan
     with pytest.raises(ValueError, match="the teacher's outputs hold NaN"):
@@ -131,10 +141,21 @@ def test_a_loss_without_what_it_needs_is_refused():
         distillation(z, torch.zeros(6))
     with pytest.raises(ValueError, match=r"logits are \[6, 3\] and the teacher's \[6, 4\]"):
         distillation(z[:, :3], y)
-    with pytest.raises(ValueError, match="temperature is 0"):
-        distillation(z, y, temperature=0)
+    for empty in (torch.ones(0, 4), torch.ones(4)):
+        with pytest.raises(ValueError, match="both need a row for each example and a column"):
+            soft_targets(empty, empty, temperature=1.0)
+    for temperature in (0, -1, math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"temperature is {temperature}: give a finite"):
+            distillation(z, y, temperature=temperature)
     with pytest.raises(ValueError, match="alpha is 2"):
         distillation(z, y, alpha=2)
+
+
+def test_fit_refuses_the_loss_of_a_student_that_says_nan(teacher):
+    student = mlp(8, 4)
+    student.fc1.weight.data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="the training loss is nan"):
+        fit(student, teach(teacher, data()), epochs=1, loss=distillation)
 
 
 # --- students ------------------------------------------------------------------------------------
@@ -263,10 +284,24 @@ def test_relations_by_hand():
         (hint, torch.ones(2, 3), "3 values for each example and the teacher 16: adapt"),
         (attention, torch.ones(2, 3, 2, 2), "4 values .* the teacher 16: teach with summary"),
         (attention, torch.ones(2, 3), r"features of shape \[2, 3\] have no positions"),
+        (hint, torch.ones(3, 16), r"features are \[3, 16\] and the teacher's \[2, 16\]: both need"),
+        (hint, torch.ones(2), r"features are \[2\] and the teacher's \[2, 16\]: both need a row"),
+        (
+            attention,
+            torch.ones(3, 1, 16),
+            r"\[3, 16\] and the teacher's \[2, 16\]: both need a row",
+        ),
+        (relational, torch.ones(1, 16), r"\[1, 16\] and the teacher's \[2, 16\]: both need a row"),
     ],
 )
 def test_features_that_do_not_fit_are_refused(match, features, message):
     with pytest.raises(ValueError, match=message):
         match(features, torch.ones(2, 16))
     with pytest.raises(ValueError, match="no module 'relu7'"):
-        Watched(mlp(4, 3, 2), "relu7")(torch.ones(2, 4))
+        Watched(mlp(4, 3, 2), "relu7")
+
+
+@pytest.mark.parametrize("match", [hint, attention, relational])
+def test_a_teacher_that_told_nothing_of_a_layer_is_refused(match):
+    with pytest.raises(ValueError, match=r"the teacher's \[2, 0\]: both need .* teach\(…, layer\)"):
+        match(torch.ones(2, 3, 4), torch.ones(2, 0))

@@ -1,7 +1,6 @@
 """Distillation: a student learns from what a teacher says and sees."""
 
 from pruneedu.distillation.features import (
-    Watched,
     attention,
     attention_map,
     feature_distillation,
@@ -9,6 +8,7 @@ from pruneedu.distillation.features import (
     relational,
 )
 from pruneedu.distillation.targets import born_again, distillation, soft_targets, teach
+from pruneedu.distillation.watching import Watched
 
 __all__ = [
     "Watched",

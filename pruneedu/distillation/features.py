@@ -14,43 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import mse_loss, normalize, smooth_l1_loss
 
-from pruneedu.distillation.targets import distillation, watch
-
-
-class Watched(nn.Module):
-    """A student that gives away what one of its modules puts out, while it trains.
-
-    In training mode `forward` returns (logits, adapt(features)), in eval mode the logits alone.
-    The student itself is `watched.model`. Masks of a pruned student go to it:
-    ``after_step=lambda watched: apply_masks_(watched.model, masks)``.
-
-    Args:
-        model: maps x to logits; names of its parameters get "model." in front.
-        layer: the name of one of its modules.
-        adapt: turns its features into the shape of the teacher's, and trains with the student: a
-            Linear layer or a convolution of size 1, say. After training it is thrown away.
-
-    >>> student = Watched(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), "0", nn.Linear(3, 7))
-    >>> [tuple(output.shape) for output in student(torch.ones(5, 4))]
-    [(5, 2), (5, 7)]
-    >>> student.eval()(torch.ones(5, 4)).shape
-    torch.Size([5, 2])
-    """
-
-    def __init__(self, model: nn.Module, layer: str, adapt: nn.Module | None = None):
-        """Keep the three; `adapt` is the identity where there is none."""
-        super().__init__()
-        self.model, self.layer, self.adapt = model, layer, adapt or nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Return the logits and, in training mode, the adapted features."""
-        if not self.training:
-            return self.model(x)
-        logits, features = watch(self.model, self.layer, x)
-        return logits, self.adapt(features)
+from pruneedu.distillation.targets import distillation
 
 
 def feature_distillation(
@@ -104,15 +71,16 @@ def hint(features: Tensor, target: Tensor) -> Tensor:
         target: [B, F], the teacher's features.
 
     Raises:
-        ValueError: another number of values.
+        ValueError: another number of examples or of values.
 
     Source: Romero et al., "FitNets: hints for thin deep nets", 2015.
 
     >>> hint(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]])).item()
     2.0
     """
-    _check_widths(features.flatten(1), target, "adapt the student's features to it")
-    return mse_loss(features.flatten(1), target)
+    mine = _rows(features, target)
+    _check_widths(mine, target, "adapt the student's features to it")
+    return mse_loss(mine, target)
 
 
 def attention_map(features: Tensor) -> Tensor:
@@ -151,14 +119,14 @@ def attention(features: Tensor, target: Tensor) -> Tensor:
         target: [B, positions], from ``teach(teacher, split, layer, summary=attention_map)``.
 
     Raises:
-        ValueError: another number of positions.
+        ValueError: another number of examples or of positions.
 
     Source: Zagoruyko and Komodakis, "Paying more attention to attention", 2017.
 
     >>> attention(torch.tensor([[[3.0, 0.0]]]), torch.tensor([[0.0, 1.0]])).item()
     2.0
     """
-    found = attention_map(features)
+    found = _rows(attention_map(features), target)
     _check_widths(found, target, "teach with summary=attention_map, and pair layers of one size")
     return (found - target).square().sum(1).mean()
 
@@ -177,17 +145,30 @@ def relational(features: Tensor, target: Tensor) -> Tensor:
         target: [B, F], the teacher's.
 
     Returns:
-        A scalar; a batch of fewer than two examples has no relations, and 0.
+        A scalar; a batch of one example has no relations, and 0.
+
+    Raises:
+        ValueError: another number of examples.
 
     Source: Park et al., "Relational knowledge distillation", 2019 (distance-wise).
 
     >>> relational(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[5.0], [7.0], [9.0]])).item()
     0.0
     """
-    mine, theirs = (_relative_distances(rows) for rows in (features.flatten(1), target))
+    mine, theirs = (_relative_distances(rows) for rows in (_rows(features, target), target))
     if not len(mine):
         return features.sum() * 0
     return smooth_l1_loss(mine, theirs)
+
+
+def _rows(features: Tensor, target: Tensor) -> Tensor:
+    """Return features [B, …] as rows, or raise unless the target has as many, not empty."""
+    if features.ndim < 2 or target.ndim != 2 or len(features) != len(target) or not target.numel():
+        raise ValueError(
+            f"the student's features are {list(features.shape)} and the teacher's "
+            f"{list(target.shape)}: both need a row for each example, from teach(…, layer)"
+        )
+    return features.flatten(1)
 
 
 def _relative_distances(rows: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ one that is pruned (with its masks as `after_step`), quantized or shared (with i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from pruneedu.data import Split
+from pruneedu.distillation.watching import watch
 from pruneedu.evaluation import check_split, eval_mode
-from pruneedu.pruning.passes import tapped
+from pruneedu.quantization.checks import check_count
 
 
 def teach(
@@ -42,7 +44,8 @@ def teach(
         The same x, and y as floats [N, 1 + C] or [N, 1 + C + values of the summary].
 
     Raises:
-        ValueError: labels that are no integers [N], an unknown layer, logits that are not finite.
+        ValueError: labels that are no class numbers [N], an unknown layer, a batch size that is no
+            count, logits that are not finite.
 
     Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015.
 
@@ -51,12 +54,18 @@ def teach(
     tensor([[ 0.,  3., -1.]])
     """
     check_split(split, teacher)
+    check_count(batch_size, "batch_size")
     if split.y.ndim != 1 or split.y.is_floating_point():
         shape = tuple(split.y.shape)
         raise ValueError(f"y is {split.y.dtype} of shape {shape}: teach a split with labels [N]")
     with eval_mode(teacher), torch.no_grad():
         rows = [_says(teacher, x, layer, summary) for x in split.x.split(batch_size)]
-    said = torch.cat(rows)
+    said, classes = torch.cat([torch.cat(row, dim=1) for row in rows]), rows[0][0].shape[1]
+    if split.y.min() < 0 or split.y.max() >= classes:
+        raise ValueError(
+            f"labels run from {split.y.min()} to {split.y.max()}, but the teacher has {classes} "
+            "classes, counted from 0"
+        )
     if not said.isfinite().all():
         raise ValueError("the teacher's outputs hold NaN or infinity: look for it in its weights")
     return Split(split.x, torch.cat([split.y[:, None].to(said), said], dim=1))
@@ -76,10 +85,11 @@ def soft_targets(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         temperature: T, above 0.
 
     Returns:
-        A scalar, at least 0.
+        A scalar, at least 0; NaN where the logits hold NaN, which `fit` refuses.
 
     Raises:
-        ValueError: a temperature that is not above 0, or shapes that differ.
+        ValueError: a temperature that is not above 0 and finite, an empty batch, or shapes that
+            differ.
 
     Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015.
 
@@ -87,12 +97,13 @@ def soft_targets(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     >>> soft_targets(logits, logits, temperature=4.0).item()
     0.0
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}: give a number above 0")
-    if logits.shape != teacher.shape:
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}: give a finite number above 0")
+    # The numbers themselves are not looked at: that would make a GPU wait at each step.
+    if logits.shape != teacher.shape or logits.ndim != 2 or not logits.numel():
         raise ValueError(
             f"the student's logits are {list(logits.shape)} and the teacher's "
-            f"{list(teacher.shape)}: both need one column for each class"
+            f"{list(teacher.shape)}: both need a row for each example and a column for each class"
         )
     student, teacher = (log_softmax(z / temperature, dim=1) for z in (logits, teacher))
     return temperature**2 * kl_div(student, teacher, log_target=True, reduction="batchmean")
@@ -152,7 +163,7 @@ def born_again(
         The students, the first generation first. The mean of their logits is one more network.
 
     Raises:
-        ValueError: as in `teach`.
+        ValueError: as in `teach`, or generations below 0.
 
     Source: Furlanello et al., "Born-again neural networks", 2018.
 
@@ -160,35 +171,17 @@ def born_again(
     >>> len(born_again(nn.Linear(3, 2), ones, 3, lambda taught, generation: nn.Linear(3, 2)))
     3
     """
+    check_count(generations, "generations", least=0)
     line = [teacher]
     for generation in range(1, generations + 1):
         line.append(student(teach(line[-1], train), generation))
     return line[1:]
 
 
-def _says(teacher: nn.Module, x: Tensor, layer: str | None, summary: Callable | None) -> Tensor:
-    """Return the teacher's logits for a batch and, beside them, the outputs of a layer."""
+def _says(teacher: nn.Module, x: Tensor, layer: str | None, summary: Callable | None) -> list:
+    """Return the teacher's logits for a batch and, after them, the outputs of a layer."""
     if layer is None:
-        return teacher(x).float()
+        return [teacher(x).float()]
     logits, features = watch(teacher, layer, x)
     features = summary(features) if summary else features
-    return torch.cat([logits, features.flatten(1)], dim=1).float()
-
-
-def watch(model: nn.Module, layer: str, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a model puts out for x, and what its module `layer` does on the way.
-
-    Raises:
-        ValueError: a name that the model does not have, a module that runs twice or not at all.
-
-    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> [tuple(seen.shape) for seen in watch(model, "1", torch.ones(5, 4))]
-    [(5, 2), (5, 3)]
-    """
-    modules = dict(model.named_modules())
-    if layer not in modules:
-        known = ", ".join(repr(name) for name in modules if name)
-        raise ValueError(f"this model has no module {layer!r}: its modules are {known}")
-    with tapped({layer: modules[layer]}) as seen:
-        logits = model(x)
-    return logits, seen[layer]
+    return [logits.float(), features.flatten(1).float()]
