@@ -53,7 +53,7 @@ def share(model: nn.Module, plan: Plan) -> nn.Module:
                 )
             if not isinstance(book, Codebook | ProductCodebook):
                 kind = type(book).__name__
-                raise TypeError(f"the codebook of {name!r} is of type {kind}: make it with codebook")
+                raise TypeError(f"the codebook of {name!r} is of type {kind}: give a Codebook")
             try:
                 book.check(weight.shape)
             except ValueError as error:
