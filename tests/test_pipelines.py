@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from small_runs import same
 from torch import nn
 
 import pruneedu as pe
+from pruneedu import cli
 from pruneedu.data import Split
 from pruneedu.pipelines import pipeline
 from pruneedu.quantization import fold_batchnorm
@@ -263,3 +265,20 @@ def test_batch_normalisation_is_kept_and_what_folds_it_is_not(tmp_path):
         list(pipeline(cnn, [("fold", fold_batchnorm)], image, folder=tmp_path / "fold"))
     (folded,) = pipeline(cnn, [("fold", fold_batchnorm)], image)
     assert isinstance(folded.model.bn1, nn.Identity)
+
+
+def test_the_example_of_the_readme_makes_a_file_that_runs(tmp_path, monkeypatch, capsys):
+    readme = Path(__file__).parents[1] / "README.md"
+    section = readme.read_text("utf-8").partition("## Compress a network from the terminal")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # The second goes on from the folder of the first.
+        ran = {}
+        exec(code, ran)
+    rounded = pe.storage.network(pe.storage.decode(Path("mine.pe").read_bytes()))
+    assert same(rounded, ran["model"])
+    capsys.readouterr()
+    assert cli.main(["run", "mine.pe"]) == 0
+    right = pe.evaluate(rounded, pe.load("digits").test)
+    assert f"mine.pe: {right:.2%} on the 300 test examples" in capsys.readouterr().out
+    assert right > 0.8
