@@ -139,7 +139,7 @@ def describe(value: Any) -> str:
     function = inspect.unwrap(value)  # A decorator such as no_grad has one code for all.
     if inspect.isfunction(function) or inspect.ismethod(function):
         known = [f"{key}={describe(setting)}" for key, setting in _settings(function).items()]
-        return f"{name}({', '.join([f'code {digest_of(*_code(function.__code__))}', *known])})"
+        return f"{name}({', '.join([f'code {digest_of(*_does(function))}', *known])})"
     return name
 
 
@@ -148,16 +148,22 @@ def digest_of(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def _code(code: CodeType) -> list[str]:
+def _codes(code: CodeType) -> list[CodeType]:
+    """Return the code of a function, and that of the functions within it."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return [code, *(deeper for each in inner for deeper in _codes(each))]
+
+
+def _does(function: Callable) -> list[str]:
     """Return what a function does, without its place: no file and no line numbers."""
-    texts = [code.co_code.hex(), *code.co_names, *code.co_freevars]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            texts += _code(constant)
-        elif isinstance(constant, frozenset):  # Its order is another one in each process.
-            texts += sorted(map(repr, constant))
-        else:
-            texts.append(repr(constant))
+    texts = []
+    for code in _codes(function.__code__):
+        texts += [code.co_code.hex(), *code.co_names, *code.co_freevars]
+        for constant in code.co_consts:
+            if isinstance(constant, frozenset):  # Its order is another one in each process.
+                texts += sorted(map(repr, constant))
+            elif not isinstance(constant, CodeType):  # It would tell its line and address.
+                texts.append(repr(constant))
     return texts
 
 
@@ -165,14 +171,14 @@ def _settings(function: Callable) -> dict[str, Any]:
     """Return the defaults of a function, and the numbers and texts that it reads from around it."""
     parameters = inspect.signature(function).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    around = inspect.getclosurevars(function)
+    codes = _codes(function.__code__)
+    read = {name for code in codes for name in (*code.co_names, *code.co_freevars)}
     # What it sets, such as a count of its calls, is no setting.
-    sets = {step.argval for step in dis.get_instructions(function) if "STORE" in step.opname}
-    return defaults | {
-        name: value
-        for name, value in sorted({**around.globals, **around.nonlocals}.items())
-        if isinstance(value, Number | str) and name not in sets
-    }
+    sets = ("STORE_GLOBAL", "STORE_DEREF")
+    read -= {op.argval for code in codes for op in dis.get_instructions(code) if op.opname in sets}
+    around = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    found = {name: around[name] for name in sorted(read & set(around))}
+    return defaults | {name: v for name, v in found.items() if isinstance(v, Number | str)}
 
 
 def _digest(*tensors: Tensor) -> str:

@@ -115,6 +115,8 @@ def defined(body, prelude="", name="cell.py"):
 
 STEP = "def step(model, sparsity=0.5):\n    return sorted(model, key=lambda w: w * 2)"
 AROUND = "def step(model):\n    return model * sparsity"
+WITHIN = "def step(model):\n    return [w * sparsity for w in model]"
+FACTORY = "def make(sparsity):\n    return lambda model: model * sparsity\n"
 WRAPPED = "@torch.no_grad()\ndef step(model):\n    return model * 2"
 COUNTS = "def step(model):\n    global count\n    count = count + 1"
 ONE_OF = "def step(model):\n    return model in {'a', 'b', 'c', 'd'}"
@@ -129,6 +131,8 @@ ONE_OF = "def step(model):\n    return model in {'a', 'b', 'c', 'd'}"
         ((STEP,), (STEP.replace("0.5", "0.6"),), False),
         ((AROUND, "sparsity = 0.5"), (AROUND, "sparsity = 0.5"), True),
         ((AROUND, "sparsity = 0.5"), (AROUND, "sparsity = 0.6"), False),
+        ((WITHIN, "sparsity = 0.5"), (WITHIN, "sparsity = 0.6"), False),
+        (("step = make(0.5)", FACTORY), ("step = make(0.6)", FACTORY), False),
         ((WRAPPED,), (WRAPPED.replace("* 2", "* 3"),), False),
         ((COUNTS, "count = 0"), (COUNTS, "count = 7"), True),
         (("step = lambda model: model + 1",), ("step = lambda model: model + 2",), False),
