@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from pruneedu.checks import check_count
 from pruneedu.data import Split
 from pruneedu.distillation.watching import watch
 from pruneedu.evaluation import check_split, eval_mode
-from pruneedu.quantization.checks import check_count
 
 
 def teach(

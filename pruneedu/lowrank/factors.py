@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from pruneedu.quantization.checks import check_floats
+from pruneedu.checks import check_floats
 
 Rank = int | tuple[int, int]
 Method = Callable[[Tensor, Rank], Sequence[Tensor]]

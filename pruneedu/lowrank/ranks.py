@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from pruneedu.checks import check_count, check_floats
 from pruneedu.lowrank.factors import Method, by_channel, truncated_svd
 from pruneedu.lowrank.rewriting import factorize, method_for
-from pruneedu.quantization.checks import check_count, check_floats
 from pruneedu.tensors import prunable_layers
 
 

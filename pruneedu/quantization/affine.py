@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruneedu.quantization.checks import check_floats
+from pruneedu.checks import check_floats
 
 
 @dataclass(frozen=True, eq=False)

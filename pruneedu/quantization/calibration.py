@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pruneedu.checks import check_count, check_floats
 from pruneedu.quantization.affine import QParams, round_to_grid
-from pruneedu.quantization.checks import check_count, check_floats
 from pruneedu.quantization.schemes import check_bits
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pruneedu.checks import check_floats
 from pruneedu.quantization.affine import QParams
-from pruneedu.quantization.checks import check_floats
 
 
 def binary(rows: Tensor) -> QParams:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
+from pruneedu.checks import check_count
 from pruneedu.quantization.calibration import Range
-from pruneedu.quantization.checks import check_count
 from pruneedu.quantization.rewriting import plan_grids, quantize
 from pruneedu.quantization.schemes import symmetric
 

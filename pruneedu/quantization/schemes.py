@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pruneedu.checks import check_count, check_floats
 from pruneedu.quantization.affine import QParams
-from pruneedu.quantization.checks import check_count, check_floats
 
 
 def textbook(low: Tensor, high: Tensor, bits: int) -> QParams:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pruneedu.quantization.checks import check_count, check_floats
+from pruneedu.checks import check_count, check_floats
 
 
 def nearest(values: Tensor, centroids: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pruneedu.quantization.checks import check_count, check_floats
+from pruneedu.checks import check_count, check_floats
 from pruneedu.sharing.centroids import nearest, optimal
 from pruneedu.tensors import prunable
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pruneedu.quantization.checks import check_count, check_floats
+from pruneedu.checks import check_count, check_floats
 from pruneedu.sharing.codebooks import check_entries
 
 
