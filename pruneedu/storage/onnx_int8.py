@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pruneedu.storage.onnx_graphs import check_graph
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -25,14 +27,15 @@ def quantize_onnx(graph: ModelProto, calibration: Tensor) -> ModelProto:
 
     Args:
         graph: made by `export_onnx`; it is not changed.
-        calibration: inputs [N, …], float32, of the training split: a few hundred are enough.
+        calibration: inputs [N, …], float32 on the CPU, of the training split: a few hundred are
+            enough.
 
     Returns:
         The new graph.
 
     Raises:
-        ValueError: calibration data that the graph does not take, or with a value that is not
-            finite.
+        TypeError: no graph. ValueError: a graph that is quantized already, or calibration data that
+            it does not take, with NaN or infinity, or without two inputs that differ.
 
     Source: ONNX Runtime, "Quantize ONNX models"; Jacob et al., "Quantization and training of neural
     networks for efficient integer-arithmetic-only inference", 2018.
@@ -47,6 +50,12 @@ def quantize_onnx(graph: ModelProto, calibration: Tensor) -> ModelProto:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    check_graph(graph)
+    if done := [node for node in graph.graph.node if "Quantize" in node.op_type]:
+        raise ValueError(
+            f"the graph has {done[0].op_type} nodes, so it is quantized already: give the one that "
+            "export_onnx returned"
+        )
     _check_calibration(graph, calibration)
 
     class Batches(CalibrationDataReader):
@@ -76,10 +85,17 @@ def quantize_onnx(graph: ModelProto, calibration: Tensor) -> ModelProto:
 
 def _check_calibration(graph: ModelProto, x: Tensor) -> None:
     sizes = [size.dim_value for size in graph.graph.input[0].type.tensor_type.shape.dim][1:]
-    if list(x.shape[1:]) != sizes or len(x) == 0 or x.dtype != torch.float32:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"the calibration data are a {type(x).__name__}: give a tensor")
+    if list(x.shape[1:]) != sizes or len(x) == 0 or x.dtype != torch.float32 or x.is_cuda:
         raise ValueError(
-            f"the calibration data are {x.dtype} {list(x.shape)}: give float32 [N, …], "
-            f"each input of shape {sizes}"
+            f"the calibration data are {x.dtype} {list(x.shape)} on {x.device}: give float32 "
+            f"[N, …] on cpu, each input of shape {sizes}"
         )
     if not x.isfinite().all():
         raise ValueError("the calibration data hold a NaN or an infinity: leave such inputs out")
+    if (x == x[0]).all():
+        raise ValueError(
+            f"the calibration data ({len(x)} given) hold no two inputs that differ, so they "
+            "tell no range: give a few hundred of the training split"
+        )

@@ -1,4 +1,5 @@
 import copy
+import logging
 
 import pytest
 import torch
@@ -74,11 +75,54 @@ def test_a_graph_that_computes_something_else_is_refused():
         (torch.rand(3), r"\[3\]"),
         ([1.0], "list"),
         (torch.rand(4, 3).double(), "float64"),
+        (torch.ones(4, 2), r"does not take an example of shape \[4, 2\] \(mat1 and mat2.*\): give"),
+        (torch.full((4, 3), torch.nan), "the example holds NaN"),
     ],
 )
 def test_an_example_that_is_no_batch_is_refused(example, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=said) as error:
         export_onnx(nn.Linear(3, 2), example)
+    assert "\n" not in str(error.value)
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return 2 * x if x.sum() > 0 else x
+
+
+class Two(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+class Infinite(nn.Module):
+    def forward(self, x):
+        return x / 0
+
+
+def with_nan():
+    layer = nn.Linear(3, 2)
+    layer.bias.data[1] = torch.nan
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Branching(), "Branching makes no graph: .*without an `if` on their values"),
+        (Two(), "returns a tuple: let it return one tensor"),
+        (Infinite(), "hold NaN or infinity: look for their source within it"),
+        (with_nan(), "hold NaN or infinity: look for their source in its 'bias'"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_model_that_makes_no_graph_is_refused_in_a_sentence(model, said, capfd):
+    heard = logging.root.manager.disable
+    with pytest.raises(ValueError, match=said) as error:
+        export_onnx(model, torch.rand(4, 3))
+    assert capfd.readouterr() == ("", "")
+    assert "\n" not in str(error.value)
+    assert logging.root.manager.disable == heard
 
 
 @pytest.mark.parametrize(
@@ -88,9 +132,25 @@ def test_an_example_that_is_no_batch_is_refused(example, said):
         (torch.rand(0, 3), r"\[0, 3\]"),
         (torch.rand(4, 3).double(), "float64"),
         (torch.full((4, 3), float("nan")), "NaN"),
+        (torch.zeros(4, 3), r"\(4 given\) hold no two inputs that differ"),
+        (torch.rand(1, 3), r"\(1 given\) hold no two inputs that differ"),
     ],
 )
 def test_calibration_data_that_do_not_fit_are_refused(x, said):
     graph = export_onnx(nn.Linear(3, 2), torch.rand(4, 3))
     with pytest.raises(ValueError, match=said):
         quantize_onnx(graph, x)
+
+
+def test_a_graph_in_int8_is_not_quantized_again():
+    x = torch.rand(4, 3)
+    integer = quantize_onnx(export_onnx(nn.Linear(3, 2), x), x)
+    with pytest.raises(ValueError, match="QuantizeLinear nodes, so it is quantized already"):
+        quantize_onnx(integer, x)
+
+
+@pytest.mark.parametrize("take", [onnx_function, lambda graph: quantize_onnx(graph, torch.ones(2))])
+@pytest.mark.parametrize("graph", ["q.onnx", nn.Linear(3, 2)])
+def test_what_is_no_graph_is_named_with_what_to_give(take, graph):
+    with pytest.raises(TypeError, match=f"the graph is a {type(graph).__name__}: .*onnx.load"):
+        take(graph)
