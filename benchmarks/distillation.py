@@ -43,9 +43,9 @@ class Recipe:
     falling to 0 along a cosine; seeds: how many students of each kind.
     """
 
-    teacher: int = 40
-    student: int = 40
-    copies: int = 7
+    teacher: int = 48
+    student: int = 80
+    copies: int = 15
     hidden: int = 1200
     dropout: float = 0.5
     temperature: float = 2.0
