@@ -52,7 +52,7 @@ class Recipe:
     alpha: float = 0.7
     batch: int = 256
     teacher_rate: float = 1e-3
-    rate: float = 2e-3
+    rate: float = 4e-3
     seeds: int = 5
 
 
