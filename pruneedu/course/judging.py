@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 
+from pruneedu.course.closing import without
 from pruneedu.course.comparing import difference
 from pruneedu.course.exercises import Case, Difference, Exercise, Mistake, Property
 from pruneedu.course.explaining import apart, known_mistake, problem
@@ -64,7 +65,12 @@ def key(exercise: Exercise, seed: int) -> Key:
     )
 
 
-def check(exercise: Exercise, function: Callable, seed: int = NOTEBOOK_SEED) -> Verdict:
+def check(
+    exercise: Exercise,
+    function: Callable,
+    seed: int = NOTEBOOK_SEED,
+    closed: tuple[str, ...] = (),
+) -> Verdict:
     """Run a function here, on copies of the cases, and judge it: for code that may be trusted.
 
     PyTorch's random numbers after the check are those that would have come without it.
@@ -73,9 +79,12 @@ def check(exercise: Exercise, function: Callable, seed: int = NOTEBOOK_SEED) -> 
         exercise: the record.
         function: the answer.
         seed: of the cases.
+        closed: dotted paths of library functions that the answer may not call.
     """
     with torch.random.fork_rng(devices=[]):
-        observations = tuple(observe(function, case) for case in key(exercise, seed).packed)
+        packed = key(exercise, seed).packed
+        with without(closed):
+            observations = tuple(observe(function, case) for case in packed)
         return judge(exercise, observations, seed)
 
 

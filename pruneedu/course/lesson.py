@@ -11,9 +11,11 @@ from types import EllipsisType, SimpleNamespace
 import torch
 
 from pruneedu.course import judging, progress
+from pruneedu.course.closing import hidden
 from pruneedu.course.errors import CheckFailed, LessonError
 from pruneedu.course.exercises import Exercise, lessons
 from pruneedu.course.feedback import Feedback, feedback
+from pruneedu.course.notebooks import is_copy
 from pruneedu.course.observing import own_line
 from pruneedu.course.quiz import ask
 from pruneedu.course.showing import show_answer, show_code, show_item
@@ -161,7 +163,8 @@ def _judge(exercise: Exercise, function: Callable) -> judging.Verdict:
     timer.daemon = True
     timer.start()
     try:
-        return judging.check(exercise, function)
+        copied = is_copy(_source(function), exercise)
+        return judging.check(exercise, function, closed=hidden(exercise, copied))
     except KeyboardInterrupt as stop:
         line = own_line(stop, function)
         where = f" in the line `{line}`" if line else ""
@@ -183,5 +186,5 @@ def _source(function: Callable) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(function))
         return without_marks(without_docstring(source))
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError):  # typed at a prompt, or a lambda cut from its line
         return "# the source of this function is not known"

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from pruneedu.course import judging, progress
+from pruneedu.course.closing import hidden
 from pruneedu.course.exercises import Exercise, lessons
 from pruneedu.course.feedback import Feedback, feedback
-from pruneedu.course.notebooks import NotANotebookError, answer, code_cells, statements
+from pruneedu.course.notebooks import NotANotebookError, answer, code_cells, is_copy, statements
 
 
 def check_lesson(number: str, folder: Path) -> int:
@@ -72,7 +73,9 @@ def _check(exercise: Exercise, body: list, open_ones: dict) -> bool:
         said = f"**{exercise.name}**: what it needs cannot run: {type(error).__name__}: {error}"
         print(Feedback("failed", (said,)))
         return False
-    verdict = judging.check(exercise, space[exercise.name])
+    verdict = judging.check(
+        exercise, space[exercise.name], closed=hidden(exercise, is_copy(found.source, exercise))
+    )
     print(feedback(verdict))
     print(f"  {found.note}\n" if found.note else "", end="")
     if verdict.status == "passed":

@@ -5,9 +5,10 @@ import inspect
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from pruneedu.course.closing import hidden, in_library
 from pruneedu.course.exercises import Exercise, LessonRecord, lessons
 from pruneedu.course.feedback import Feedback, feedback
 from pruneedu.course.judging import Verdict, judge, key
@@ -16,7 +17,6 @@ from pruneedu.grading.jobs import Job, Outcome
 from pruneedu.grading.results import Mark
 from pruneedu.grading.sandbox import Sandbox
 
-_LESSON_ONLY = "pruneedu.course.lessons"
 _DEFINITION = re.compile(r"(?m)^[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
 _BROKEN = re.compile(r"code cell (\d+) (.+?)(?: \(line (\d+)\))?")
 _TELLING = 5  # statements
@@ -138,7 +138,7 @@ def _grade(
         cases = key(exercise, seed).packed
     # What the references and the mistakes have imported here, answers will import there.
     needs_dynamo = "torch._dynamo" in sys.modules
-    job = Job(found.source, exercise.name, cases, _hidden(exercise, copied), needs_dynamo)
+    job = Job(found.source, exercise.name, cases, hidden(exercise, copied), needs_dynamo)
     outcome = sandbox.run(job)
     if outcome.ended == "failed to start":
         raise RuntimeError(outcome.detail)
@@ -185,14 +185,4 @@ def _sentence(clause: str) -> str:
 def _library_exercises() -> dict[str, Exercise]:
     """The exercises whose references are in the library; the sandbox has no others."""
     every = (exercise for lesson in lessons().values() for exercise in lesson.exercises)
-    return {exercise.name: exercise for exercise in every if _is_in_library(exercise.reference)}
-
-
-def _hidden(exercise: Exercise, copied: bool) -> tuple[str, ...]:
-    """What an answer may not call; a copy of the reference may call what that does."""
-    closed = filter(_is_in_library, (exercise.reference, *(() if copied else exercise.closes)))
-    return tuple(f"{function.__module__}.{function.__name__}" for function in closed)
-
-
-def _is_in_library(function: Callable) -> bool:
-    return not function.__module__.startswith(_LESSON_ONLY)
+    return {exercise.name: exercise for exercise in every if in_library(exercise)}

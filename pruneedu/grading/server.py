@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pruneedu.course.closing import closed_version
 from pruneedu.grading import frames, isolation
 from pruneedu.grading.limits import Limits
-from pruneedu.grading.view import closed_version, show_package, shown_folders
+from pruneedu.grading.view import show_package, shown_folders
 from pruneedu.grading.worker import Setting, report, work
 from pruneedu.seeds import seed_everything
 

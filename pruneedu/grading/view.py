@@ -1,23 +1,13 @@
 """What a learner's code sees of the machine and of the package: no cases, no lessons."""
 
-import ast
-import importlib
-import inspect
-import linecache
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
 
-from pruneedu.course.stubs import helpers
 from pruneedu.grading.isolation import bind, passing_folder
 
 _PACKAGE = Path(__file__).parents[1]
-_MESSAGE = "{name}: the library's own version is closed while your answer is graded"
 _LEFT_OUT = ("grading", "course/lessons", "course/notebooks")
 
 
@@ -68,75 +58,3 @@ def write_view(source: Path, folder: Path) -> None:
             (folder / inner).mkdir()
         else:
             shutil.copyfile(path, folder / inner)
-
-
-@dataclass(frozen=True)
-class Closed:
-    """Library functions and their private helpers, with what shall stand in for their code.
-
-    codes: pairs of a function and its new code.
-    texts: what the files that define them shall read, by their names.
-    """
-
-    codes: tuple[tuple[FunctionType, CodeType], ...]
-    texts: Mapping[str, str]
-
-
-@cache
-def closed_version(paths: tuple[str, ...]) -> Closed:
-    """Prepare to close the library functions at dotted paths.
-
-    Raises:
-        ValueError: there is no such function.
-    """
-    by_file: dict[str, dict[str, FunctionType]] = {}
-    for path in paths:
-        function = _function(path)
-        for one in (function, *helpers(function)):
-            by_file.setdefault(one.__code__.co_filename, {})[one.__name__] = one
-    codes, texts = [], {}
-    for file, functions in by_file.items():
-        texts[file] = closed_source(Path(file).read_text(encoding="utf-8"), *functions)
-        parts = compile(texts[file], file, "exec", dont_inherit=True).co_consts
-        new = {part.co_name: part for part in parts if isinstance(part, CodeType)}
-        codes += [(one, new[name]) for name, one in functions.items()]
-    return Closed(tuple(codes), texts)
-
-
-def close(closed: Closed) -> Mapping[str, str]:
-    """Make library functions raise, by whatever name they are called, and their helpers too.
-
-    Returns:
-        The texts that the files which define them shall read, by their names.
-    """
-    for function, code in closed.codes:
-        function.__code__ = code
-    for file in closed.texts:
-        linecache.cache.pop(file, None)
-    return closed.texts
-
-
-def closed_source(source: str, *names: str) -> str:
-    """Cut the bodies of functions from Python source; every other line keeps its number.
-
-    >>> print(closed_source("def half(x):\\n    y = x / 2\\n    return y\\n", "half"))
-    def half(x):
-        raise RuntimeError("half: the library's own version is closed while your answer is graded")
-    <BLANKLINE>
-    """
-    lines = source.splitlines()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name in names:
-            first = node.body[1 if ast.get_docstring(node) is not None else 0]
-            raised = f'    raise RuntimeError("{_MESSAGE.format(name=node.name)}")'
-            blank = [""] * (node.end_lineno - first.lineno)
-            lines[first.lineno - 1 : node.end_lineno] = [raised, *blank]
-    return "\n".join(lines)
-
-
-def _function(path: str) -> FunctionType:
-    module, _, name = path.rpartition(".")
-    function = inspect.unwrap(getattr(importlib.import_module(module), name, None))
-    if not isinstance(function, FunctionType):
-        raise ValueError(f"the library has no function {path} to close")
-    return function

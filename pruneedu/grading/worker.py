@@ -14,11 +14,11 @@ from functools import partial
 from itertools import islice
 from types import ModuleType
 
+from pruneedu.course.closing import close, closed_version
 from pruneedu.course.observing import observe
 from pruneedu.grading import frames, syscall_filter
 from pruneedu.grading.isolation import Enclosure, drop_privileges, enter_namespaces
 from pruneedu.grading.limits import Limits, address_space, set_limits
-from pruneedu.grading.view import close, closed_version
 
 _MOST_FILES = os.sysconf("SC_OPEN_MAX")  # the server's own limit, which is not the learner's
 _ANSWER = "<answer>"  # stands for the file's name in tracebacks

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pruneedu.course.closing import hidden
 from pruneedu.course.exercises import find, lessons
 from pruneedu.course.plain import pack, unpack
 from pruneedu.grading import isolation
 from pruneedu.grading.jobs import Job
-from pruneedu.grading.marking import _hidden, _is_in_library
 from pruneedu.grading.sandbox import Sandbox
 
 EXERCISES = [exercise for lesson in lessons().values() for exercise in lesson.exercises]
@@ -32,10 +32,10 @@ def box():
         yield box
 
 
-def answered(box, exercise, source, hidden) -> int:
+def answered(box, exercise, source, closed) -> int:
     """The number of cases to which an answer gives a result."""
     cases = [pack({"args": list(c.args), "kwargs": dict(c.kwargs)}) for c in exercise.cases(3)]
-    outcome = box.run(Job(source, exercise.name, tuple(cases), hidden, needs_dynamo=True))
+    outcome = box.run(Job(source, exercise.name, tuple(cases), closed, needs_dynamo=True))
     assert outcome.ended == "finished"
     return sum("result" in unpack(observation) for observation in outcome.observations)
 
@@ -43,18 +43,19 @@ def answered(box, exercise, source, hidden) -> int:
 @pytest.mark.parametrize(("name", "source"), ANSWERS, ids=[name for name, _ in ANSWERS])
 def test_a_helper_that_does_the_work_is_closed(box, name, source):
     exercise = find(name)[1]
-    assert answered(box, exercise, source, hidden=()) > 0
-    assert answered(box, exercise, source, _hidden(exercise, copied=False)) == 0
+    assert answered(box, exercise, source, closed=()) > 0
+    assert answered(box, exercise, source, hidden(exercise, copied=False)) == 0
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_the_reference_is_closed_or_absent(box, exercise):
     source = PASSED_ON.format(module=exercise.reference.__module__, name=exercise.name)
-    assert answered(box, exercise, source, _hidden(exercise, copied=False)) == 0
+    assert answered(box, exercise, source, hidden(exercise, copied=False)) == 0
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_what_is_closed_is_public_and_of_the_library(exercise):
-    assert all(map(_is_in_library, exercise.closes))
+    assert all(function.__module__.startswith("pruneedu.") for function in exercise.closes)
+    assert not any(".lessons." in function.__module__ for function in exercise.closes)
     assert not any(function.__name__.startswith("_") for function in exercise.closes)
     assert exercise.reference not in exercise.closes
