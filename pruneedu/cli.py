@@ -75,14 +75,19 @@ def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
     from pruneedu.grading.grade import grade as grade_folder
 
-    return grade_folder(
-        options.submissions,
-        options.out,
-        workers=options.workers,
-        timeout=options.timeout,
-        seed=options.seed,
-        isolation=options.isolation,
-    )
+    try:
+        return grade_folder(
+            options.submissions,
+            options.out,
+            workers=options.workers,
+            timeout=options.timeout,
+            seed=options.seed,
+            isolation=options.isolation,
+        )
+    except KeyboardInterrupt:
+        if list((options.out / "submissions").glob("*.json")):
+            print(f"pruneedu: the same command goes on from {options.out}", file=sys.stderr)
+        raise
 
 
 def build(options: argparse.Namespace) -> int:

@@ -150,6 +150,23 @@ def test_grade_hands_on_every_option(stand_in):
     assert calls == [((Path("in"), Path("out")), options)]
 
 
+@pytest.mark.parametrize("records", [0, 1])
+def test_an_interrupted_grading_says_how_to_go_on_where_something_is_graded(
+    tmp_path, monkeypatch, capsys, records
+):
+    def interrupted(submissions, out, **options):
+        (out / "submissions").mkdir(parents=True)
+        for number in range(records):
+            (out / "submissions" / f"{number}.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pruneedu.grading.grade.grade", interrupted)
+    out = tmp_path / "out"
+    assert cli.main(["grade", str(tmp_path), "--out", str(out)]) == 130
+    said = f"pruneedu: the same command goes on from {out}\n"
+    assert capsys.readouterr().err == said * records
+
+
 def test_grade_isolates_by_namespaces_unless_told_otherwise(stand_in):
     calls = stand_in("pruneedu.grading.grade", "grade", returns=0)
     cli.main(["grade", "in", "--out", "out"])
