@@ -179,13 +179,15 @@ def test_the_figures_of_the_criteria_are_pictures_with_words(tmp_path):
 
 
 def test_students_learn_from_what_their_way_names(images, tmp_path, monkeypatch):
-    recipe = distillation.Recipe(teacher=2, student=2, copies=1, hidden=8, batch=32, seeds=2)
+    recipe = distillation.Recipe(
+        teacher=2, student=2, copies=1, hidden=8, units=(6, 4), batch=32, seeds=2
+    )
     mnist = Dataset("mnist", images, images, images, tuple("0123456789"), "")
     seen = {}
 
     def remember(recipe, way, seed, taught):
         seen[way] = taught
-        return models.lenet_300_100()
+        return distillation.fresh_student(recipe)
 
     with monkeypatch.context() as context:
         context.setattr(distillation, "train_student", remember)
@@ -198,8 +200,9 @@ def test_students_learn_from_what_their_way_names(images, tmp_path, monkeypatch)
     again, _ = distillation.train_all(recipe, mnist, tmp_path)
     assert not seen  # All came from the cache.
     assert torch.equal(again.fc1.weight, teacher.fc1.weight)
-    text = distillation.report(teacher, students, (images, images), recipe)
+    text = distillation.report(teacher, students, recipe, (images, images))
     assert "student: teacher, copies" in text
+    assert "hidden layers have 6 and 4 units" in text
     assert "never saw a 3" in text
 
 
