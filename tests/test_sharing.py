@@ -119,6 +119,30 @@ def test_what_has_no_centroids_is_refused(find, values, k, message):
         find(torch.tensor(values), k)
 
 
+@pytest.mark.parametrize(("offset", "spread"), [(1e6, 1e-3), (1e8, 1e-2), (1.0, 1e-7)])
+def test_optimal_is_exact_far_from_zero(offset, spread):
+    values = gaussian(60).double()
+    expected = inertia(values, optimal(values, 4))
+    far = offset + spread * values
+    assert inertia(far, optimal(far, 4)) / spread**2 == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_nearest_of_large_numbers_in_any_layout(dtype):
+    most = torch.finfo(dtype).max
+    centroids = torch.tensor([0.3 * most, 0.9 * most], dtype=dtype)
+    values = torch.tensor([[0.3, 0.95], [0.99, 0.5], [0.7, 0.1]], dtype=dtype).mul(most).T
+    assert nearest(values, centroids).tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert nearest(values, centroids.double()).tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("lookup", [nearest, inertia])
+@pytest.mark.parametrize("values", [[1.0], torch.tensor([1])])
+def test_floats_are_asked_for(lookup, values):
+    with pytest.raises(TypeError, match="expected a tensor of floats for the values"):
+        lookup(values, torch.tensor([1.0]))
+
+
 def test_lloyd_has_at_most_a_centroid_for_each_value():
     with pytest.raises(ValueError, match="k is 5: give a whole number from 1 to 2"):
         lloyd(torch.tensor([1.0, 2.0]), 5)
@@ -299,6 +323,16 @@ def test_a_finetune_that_gives_back_another_network_is_refused():
     model, plan, _ = pruned(clusters=2)
     with pytest.raises(ValueError, match=r"without the codebook of 'fc1\.weight'"):
         finetune_codebooks(model, plan, lambda tied: model)
+
+
+@pytest.mark.parametrize("named", [["0.weight"], ["0.weight", "1.weight"]])
+def test_a_weight_of_two_layers_has_no_codebook_to_train(named):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = model[0].weight
+    plan = codebooks(model, dict.fromkeys(named, 3))
+    assert share(model, plan)[1].weight.unique().numel() == 3
+    with pytest.raises(ValueError, match=r"'0.weight' is the weight of 2 layers"):
+        finetune_codebooks(model, plan, copy.deepcopy)
 
 
 # --- product quantization ------------------------------------------------------------------------

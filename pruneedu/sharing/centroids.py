@@ -34,7 +34,9 @@ def nearest(values: Tensor, centroids: Tensor) -> Tensor:
     check_floats(centroids, "the centroids", axes=1)
     if (centroids.diff() < 0).any():
         raise ValueError("the centroids are not sorted: give centroids.sort().values")
-    return torch.bucketize(values, (centroids[1:] + centroids[:-1]) / 2)
+    # In float64 a middle is exact; the halves of float64 do not overflow either.
+    halves = centroids.double() / 2
+    return torch.bucketize(values.double().contiguous(), halves[1:] + halves[:-1])
 
 
 def inertia(values: Tensor, centroids: Tensor) -> float:
@@ -48,9 +50,8 @@ def inertia(values: Tensor, centroids: Tensor) -> float:
     >>> inertia(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.5, 5.0]))
     0.5
     """
-    values = values.double()
-    centroids = centroids.double()
-    return (values - centroids[nearest(values, centroids)]).square().sum().item()
+    places = centroids[nearest(values, centroids)]
+    return (values.double() - places.double()).square().sum().item()
 
 
 def optimal(values: Tensor, k: int) -> Tensor:
@@ -78,9 +79,12 @@ def optimal(values: Tensor, k: int) -> Tensor:
     import kmeans1d
 
     _check(values, k)
+    values = values.detach().double()
     k = min(k, len(values.unique()))  # The package would fill up with zeros.
-    centroids = kmeans1d.cluster(values.tolist(), k).centroids
-    return torch.tensor(centroids, dtype=torch.float64, device=values.device)
+    # It takes squares from each other, which leaves nothing where values lie far from 0.
+    middle = values.median()
+    centroids = kmeans1d.cluster((values - middle).tolist(), k).centroids
+    return middle + torch.tensor(centroids, dtype=torch.float64, device=values.device)
 
 
 def linear_start(values: Tensor, k: int) -> Tensor:

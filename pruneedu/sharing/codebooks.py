@@ -73,7 +73,7 @@ def codebook(
         centroids = cluster(weight[alive], clusters).to(weight.dtype)
     labels = torch.zeros(weight.shape, dtype=torch.int64, device=weight.device)
     if len(centroids):
-        labels[alive] = 1 + nearest(weight[alive].double(), centroids.double())
+        labels[alive] = 1 + nearest(weight[alive], centroids)
     return Codebook(torch.cat([centroids.new_zeros(1), centroids]), labels)
 
 

@@ -81,7 +81,8 @@ def finetune_codebooks(
         The trained network, with plain weights again, and its plan.
 
     Raises:
-        TypeError, ValueError: as in `share`, or a `finetune` that gives back another network.
+        TypeError, ValueError: as in `share`, a weight that two layers have in common, or a
+            `finetune` that gives back another network.
 
     Source: Han et al., "Deep compression", 2016.
 
@@ -95,6 +96,14 @@ def finetune_codebooks(
     tied = share(model, plan)
     for name, book in plan.items():
         layer = tied.get_submodule(layer_name(name))
+        owners = [
+            m for m in tied.modules() if any(p is layer.weight for p in m._parameters.values())
+        ]
+        if len(owners) > 1:
+            raise ValueError(
+                f"{name!r} is the weight of {len(owners)} layers, which would learn two codebooks: "
+                "give each layer a weight of its own"
+            )
         parametrize.register_parametrization(layer, "weight", _Shared(book))
     tied, trained = finetune(tied), {}
     for name, book in plan.items():
