@@ -30,8 +30,8 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
         `architecture` is gone, if something was folded.
 
     Raises:
-        ValueError: a normalisation that no layer comes right before, or that keeps no running
-            statistics; it is named.
+        ValueError: a normalisation that no layer comes right before, or one whose weight is
+            computed, or that keeps no running statistics; it is named.
 
     Source: Jacob et al., "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", 2018, section 3.2.
@@ -54,6 +54,11 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
             )
         if norm.running_mean is None:
             raise ValueError(f"{name!r} keeps no running statistics, so it differs each batch")
+        if not isinstance(follows[norm].weight, nn.Parameter):
+            raise ValueError(
+                f"the weight of the layer before {name!r} is computed, so a folded one would not "
+                "last: fold first, or remove its parametrization"
+            )
         _fold_(follows[norm], norm)
         folded.set_submodule(name, nn.Identity().eval())
     if norms and hasattr(folded, "architecture"):
@@ -68,5 +73,8 @@ def _fold_(layer: nn.Module, norm: nn.Module) -> None:
     gain = gain if norm.weight is None else gain * norm.weight
     bias = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
     shift = 0 if norm.bias is None else norm.bias
-    layer.weight.mul_(gain.view(-1, *[1] * (layer.weight.ndim - 1)))
-    layer.bias = nn.Parameter(bias * gain + shift)
+    weight = layer.weight * gain.view(-1, *[1] * (layer.weight.ndim - 1))
+    # New parameters: another layer may share the old ones, and has no part in this normalisation.
+    learns = layer.weight.requires_grad
+    layer.weight = nn.Parameter(weight, learns)
+    layer.bias = nn.Parameter(bias * gain + shift, learns)

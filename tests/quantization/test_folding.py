@@ -6,7 +6,10 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from pruneedu.models import mlp, small_cnn
+from pruneedu.quantization.aware import straight_through
 from pruneedu.quantization.folding import fold_batchnorm
+from pruneedu.quantization.ranges import weight_ranges
+from pruneedu.quantization.rewriting import plan_grids
 
 
 def trained_looking(model):
@@ -78,3 +81,30 @@ def test_what_cannot_be_folded_is_named():
         fold_batchnorm(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)))
     with pytest.raises(ValueError, match="'1' keeps no running statistics"):
         fold_batchnorm(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False)))
+
+
+def test_a_weight_that_layers_share_is_folded_for_each_alone():
+    model = trained_looking(
+        nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4), nn.BatchNorm1d(4))
+    )
+    model[2].weight = model[0].weight
+    close(model, fold_batchnorm(model), torch.randn(6, 4))
+
+
+def test_what_does_not_learn_does_not_learn_once_folded():
+    model = small_cnn((4,), 4)
+    model.conv1.requires_grad_(False)
+    learns = {n: p.requires_grad for n, p in fold_batchnorm(model).named_parameters()}
+    assert learns == {
+        "conv1.weight": False,
+        "conv1.bias": False,
+        "fc.weight": True,
+        "fc.bias": True,
+    }
+
+
+def test_a_weight_on_its_way_to_a_grid_is_not_folded():
+    model = small_cnn((4,), 4)
+    aware = straight_through(model, plan_grids(weight_ranges(model), bits=8))
+    with pytest.raises(ValueError, match=r"the layer before 'bn1' is computed.*: fold first"):
+        fold_batchnorm(aware)
