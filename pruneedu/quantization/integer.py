@@ -56,7 +56,7 @@ def integer_layer(
             what is negative is clipped at 0, its lowest number.
 
     Raises:
-        TypeError, ValueError: another layer or another kind of grid, or a bias beyond 32 bits.
+        TypeError, ValueError: another layer or another kind of grid, or sums beyond 32 bits.
 
     Source: Jacob et al., "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", 2018.
@@ -75,17 +75,22 @@ def integer_layer(
         if (grid.lowest, grid.highest) != (0, 255) or grid.scale.ndim or not _holds_zero(grid):
             raise ValueError(f"the grid of the {name} is {grid}: lay one by asymmetric, 8 bits")
     out = len(layer.weight)
-    if weights.zero_point.any() or weights.lowest >= 0 or weights.scale.shape not in ((), (out,)):
+    signed = -128 <= weights.lowest < 0 and weights.highest <= 127
+    if weights.zero_point.any() or not signed or weights.scale.shape not in ((), (out,)):
         raise ValueError(
             f"the grid of the weights is {weights}: lay one by symmetric, with one scale or {out}"
         )
     bias = torch.zeros(out) if layer.bias is None else layer.bias.detach()
-    sums = (bias.double() / (inputs.scale.double() * weights.scale.double())).round()
-    if not sums.abs().max() < 2**31:
-        raise ValueError(f"a bias takes {sums.abs().max()} units, which 32 bits do not hold")
-    geometry = (layer.stride, layer.padding) if isinstance(layer, nn.Conv2d) else ()
+    units = (bias.double() / (inputs.scale.double() * weights.scale.double())).round()
     integers = to_integers(layer.weight.detach(), weights)
-    return IntegerLayer(integers, sums.to(torch.int32), inputs, weights, outputs, *geometry)
+    most = (units.abs() + 255 * integers.double().abs().flatten(1).sum(1)).max()
+    if not most < 2**31:
+        raise ValueError(
+            f"a sum reaches {most:.0f} units of {inputs.scale} · {weights.scale.max()}, which 32 "
+            "bits do not hold: lay wider grids over the inputs and the weights"
+        )
+    geometry = (layer.stride, layer.padding) if isinstance(layer, nn.Conv2d) else ()
+    return IntegerLayer(integers, units.to(torch.int32), inputs, weights, outputs, *geometry)
 
 
 def run_numpy(layer: IntegerLayer, q: Tensor) -> Tensor:
@@ -100,6 +105,9 @@ def run_numpy(layer: IntegerLayer, q: Tensor) -> Tensor:
     Returns:
         The integers of y, uint8 [N, out] or [N, out, H', W'].
 
+    Raises:
+        TypeError, ValueError: no uint8, or another shape.
+
     >>> grid = QParams(torch.tensor(1.0), torch.tensor(0), 0, 255)
     >>> fc = nn.Linear(2, 1, bias=False)
     >>> fc.weight.data = torch.tensor([[2.0, -1.0]])
@@ -108,6 +116,7 @@ def run_numpy(layer: IntegerLayer, q: Tensor) -> Tensor:
     >>> run_numpy(layer, torch.tensor([[10, 5], [5, 20]], dtype=torch.uint8)).tolist()
     [[15], [0]]
     """
+    check_input(layer, q)
     x = _rows(layer, q).numpy().astype(np.int32) - layer.inputs.zero_point.item()
     sums = x @ layer.weight.flatten(1).numpy().T.astype(np.int32) + layer.bias.numpy()
     y = np.rint(sums * layer.multiplier.numpy()) + layer.outputs.zero_point.item()
@@ -125,7 +134,7 @@ def run_torch(layer: IntegerLayer, q: Tensor) -> Tensor:
     On x86 without the VNNI instructions (most processors before 2020) pairs of products are added
     in 16 bits, and large ones overflow there.
 
-    Args, Returns: as in `run_numpy`.
+    Args, Returns, Raises: as in `run_numpy`.
 
     >>> grid = QParams(torch.tensor(0.01), torch.tensor(128), 0, 255)
     >>> weights = QParams(torch.tensor(0.01), torch.tensor(0), -127, 127)
@@ -134,6 +143,7 @@ def run_torch(layer: IntegerLayer, q: Tensor) -> Tensor:
     >>> torch.equal(run_torch(layer, q), run_numpy(layer, q))
     True
     """
+    check_input(layer, q)
     x, w = (_rows(layer, q).int() - 128).to(torch.int8), layer.weight.flatten(1)
     moved = (128 - layer.inputs.zero_point) * w.sum(1, dtype=torch.int32)
     # Copies: PyTorch 2.14's product reads the wrong memory of views with one row or column.
@@ -141,6 +151,25 @@ def run_torch(layer: IntegerLayer, q: Tensor) -> Tensor:
     sums = torch._int_mm(*factors) + moved + layer.bias
     y = (sums * layer.multiplier).round() + layer.outputs.zero_point
     return _shaped(y.clamp(0, 255).to(torch.uint8), layer, q)
+
+
+def check_input(layer: IntegerLayer, q: Tensor) -> None:
+    """Raise unless these are integers that go into a layer.
+
+    >>> unit = QParams(torch.tensor(1.0), torch.tensor(0), 0, 255)
+    >>> weights = QParams(torch.tensor(0.5), torch.tensor(0), -127, 127)
+    >>> check_input(integer_layer(nn.Linear(2, 1), unit, weights, unit), torch.ones(3, 2))
+    Traceback (most recent call last):
+    TypeError: q is torch.float32: give the uint8 of to_integers(x, layer.inputs)
+    """
+    found = q.dtype if isinstance(q, Tensor) else type(q).__name__
+    if found != torch.uint8:
+        raise TypeError(f"q is {found}: give the uint8 of to_integers(x, layer.inputs)")
+    if q.ndim != layer.weight.ndim or q.shape[1] != layer.weight.shape[1]:
+        raise ValueError(
+            f"q has shape {tuple(q.shape)}: a weight of shape {tuple(layer.weight.shape)} needs "
+            f"{layer.weight.ndim} axes, the second of length {layer.weight.shape[1]}"
+        )
 
 
 def _rows(layer: IntegerLayer, q: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor, from_numpy
 
-from pruneedu.quantization.integer import IntegerLayer
+from pruneedu.quantization.integer import IntegerLayer, check_input
 
 
 def run_onnx(layer: IntegerLayer, q: Tensor) -> Tensor:
@@ -21,10 +21,14 @@ def run_onnx(layer: IntegerLayer, q: Tensor) -> Tensor:
     Returns:
         The integers of y, uint8 [N, out] or [N, out, H', W'].
 
+    Raises:
+        TypeError, ValueError: no uint8, or another shape.
+
     Source: ONNX Runtime, "Quantize ONNX models", the QDQ format.
     """
     import onnxruntime
 
+    check_input(layer, q)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     # Without VNNI, x86 adds pairs of 8-bit products in 16 bits, which overflow at their largest.

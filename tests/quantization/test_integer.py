@@ -167,9 +167,36 @@ def test_what_integers_do_not_do_is_refused():
             integer_layer(fc, bad, weights, unit)
         with pytest.raises(ValueError, match="grid of the outputs is"):
             integer_layer(fc, unit, weights, bad)
-    for bad in (asymmetric(*ends, 8), symmetric(-torch.ones(3), torch.ones(3), 8)):
+    wide = QParams(torch.tensor(0.001), torch.tensor(0), -1000, 1000)
+    for bad in (asymmetric(*ends, 8), symmetric(-torch.ones(3), torch.ones(3), 8), wide):
         with pytest.raises(ValueError, match="grid of the weights is"):
             integer_layer(fc, unit, bad, unit)
     fc.bias.data.fill_(1e7)
     with pytest.raises(ValueError, match="32 bits do not hold"):
         integer_layer(fc, unit, weights, unit)
+
+
+def test_sums_that_would_wrap_around_are_refused():
+    fc, unit = nn.Linear(4, 1), grid(0, 1)
+    weights = symmetric(torch.tensor(-1.0), torch.tensor(1.0), 8)
+    fc.weight.data.fill_(1.0)
+    unit_of_sums = unit.scale * weights.scale
+    # Four products reach 4 · 255 · 127 = 129,540 units, and with the bias 2^31.
+    for bias, fits in ((2**31 - 200_000, True), (2**31 - 100_000, False)):
+        fc.bias.data.fill_(bias * unit_of_sums)
+        if fits:
+            integer_layer(fc, unit, weights, unit)
+            continue
+        with pytest.raises(ValueError, match="which 32 bits do not hold: lay wider grids"):
+            integer_layer(fc, unit, weights, unit)
+
+
+@pytest.mark.parametrize("run", [run_numpy, run_torch, pytest.param(run_onnx, marks=with_onnx)])
+def test_only_integers_of_its_shape_go_into_a_layer(run):
+    layer, q = integers_of(nn.Linear(5, 3), torch.randn(4, 5))
+    for wrong, found in ((torch.rand(4, 5), r"torch\.float32"), (q.int(), r"torch\.int32")):
+        with pytest.raises(TypeError, match=f"q is {found}: give the uint8 of to_integers"):
+            run(layer, wrong)
+    for wrong in (q[:, :4], q[0], q[None]):
+        with pytest.raises(ValueError, match=r"needs 2 axes, the second of length 5"):
+            run(layer, wrong)
