@@ -25,8 +25,8 @@ class QParams:
         lowest, highest: the range of the integers.
 
     Raises:
-        TypeError, ValueError: no tensors, a step that is not positive, shapes that differ, or
-            ends beyond the dtype.
+        TypeError, ValueError: no tensors, steps that are no floats or not positive, shapes that
+            differ, ends that are not whole or beyond the dtype.
 
     >>> grid = QParams(torch.tensor(0.5), torch.tensor(0), lowest=-1, highest=1)
     >>> grid.bits, to_floats(torch.tensor([-1, 0, 1]), grid).tolist()
@@ -43,19 +43,22 @@ class QParams:
         for name in ("scale", "zero_point"):
             if not isinstance(value := getattr(self, name), Tensor):
                 raise TypeError(f"the grid's {name} is {value!r}: give a tensor")
+        if not self.scale.is_floating_point():
+            raise TypeError(f"the grid's scale is {self.scale.dtype}: give floats")
+        ends = self.lowest, self.highest
         # Up to 2^23 float32 counts halves, so that rounding means something.
-        if not -(2**23) <= self.lowest < self.highest <= 2**23:
+        if {*map(type, ends)} != {int} or not -(2**23) <= self.lowest < self.highest <= 2**23:
             raise ValueError(
-                f"the grid's integers run from {self.lowest} to {self.highest}: give two numbers "
-                "in order, within 2^23 of 0"
+                f"the grid's integers run from {self.lowest} to {self.highest}: give two whole "
+                "numbers in order, within 2^23 of 0"
             )
         if self.scale.shape != self.zero_point.shape:
             raise ValueError(
                 f"the grid has scales of shape {tuple(self.scale.shape)} and zero points of shape "
                 f"{tuple(self.zero_point.shape)}: give one zero point for each scale"
             )
-        ends = [self.scale * (q - self.zero_point) for q in (self.lowest, self.highest)]
-        if not ((self.scale > 0) & ends[0].isfinite() & ends[1].isfinite()).all():
+        first, last = (self.scale * (q - self.zero_point) for q in ends)
+        if not ((self.scale > 0) & first.isfinite() & last.isfinite()).all():
             raise ValueError(
                 f"the grid's scale runs from {self.scale.min()} to {self.scale.max()}: "
                 "a step is positive, and the ends of the grid are finite"
@@ -118,11 +121,14 @@ def round_to_grid(w: Tensor, grid: QParams) -> Tensor:
 
     The derivative of `round` is 0 nearly everywhere. The backward pass takes 1 for it (the
     straight-through estimator), so ∂ŵ/∂w is 1 inside the grid and 0 outside, and ∂ŵ/∂scale is
-    round(w / scale) - w / scale inside and the integer of the end outside, as in LSQ.
+    q - zero_point - w / scale inside and q - zero_point outside, as in LSQ, whose zero point is 0.
 
     Args:
         w: floats of any shape, rows as in `to_integers`. NaN stays NaN.
         grid: where they go.
+
+    Returns:
+        The shape and dtype of w.
 
     Source: Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic
     neurons", 2013; Esser et al., "Learned step size quantization", 2020.
@@ -133,7 +139,7 @@ def round_to_grid(w: Tensor, grid: QParams) -> Tensor:
     >>> round_to_grid(w, grid).tolist(), w.grad.tolist()
     ([-1.0, 1.0], [0.0, 1.0])
     """
-    return to_floats(_steps(w, grid), grid).reshape(w.shape)
+    return to_floats(_steps(w, grid), grid).reshape(w.shape).to(w.dtype)
 
 
 def _steps(w: Tensor, grid: QParams) -> Tensor:

@@ -50,11 +50,11 @@ def moving_average(values: Tensor, batches: int = 10, momentum: float = 0.9) -> 
 
     low ← momentum · low + (1 - momentum) · min(batch), and so for high
 
-    One outlier widens the range by a tenth of what it does to `minmax`.
+    One outlier after the first batch widens the range by a tenth of what it does to `minmax`.
 
     Args:
         values: [..., n] floats in the order in which they came.
-        batches: how many batches to cut a row into.
+        batches: how many batches to cut a row into; fewer where they would not have one size.
         momentum: what remains of the earlier average, in [0, 1).
 
     Returns, Raises: as in `minmax`, and ValueError for other batches or another momentum.
@@ -130,7 +130,8 @@ def mse(values: Tensor, scheme: Callable[..., QParams], bits: int, candidates: i
     errors = []
     for share in shares.tolist():
         grid = scheme(share * low, share * high, bits)
-        errors.append((values - round_to_grid(values, grid)).square().mean(-1))
+        # In float64, where the square of a large or small number is neither infinite nor 0.
+        errors.append((values - round_to_grid(values, grid)).double().square().mean(-1))
     # The first of equals is the widest.
     best = shares.to(values)[torch.stack(errors).argmin(0)]
     return Range(best * low, best * high)
@@ -180,7 +181,7 @@ def _kl_threshold(sizes: Tensor, levels: int, candidates: int) -> Tensor:
     places = (sizes / top * bins).long().clamp_max(bins - 1)
     counts = torch.bincount(places, minlength=bins).double()
     divergences = [_divergence(counts, levels, merged) for merged in range(1, candidates + 1)]
-    return top * (1 + divergences.index(min(divergences))) / candidates
+    return top * ((1 + divergences.index(min(divergences))) / candidates)
 
 
 def _divergence(counts: Tensor, levels: int, merged: int) -> float:

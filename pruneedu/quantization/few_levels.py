@@ -32,7 +32,8 @@ def binary(rows: Tensor) -> QParams:
     >>> round_to_grid(w, binary(w)).tolist()
     [1.5, -1.5, 1.5, -1.5]
     """
-    scale = 2 * _positive(_sizes(rows).mean(-1))
+    # In float64, which holds the sum of large numbers.
+    scale = 2 * _positive(_sizes(rows).mean(-1, dtype=torch.float64).to(rows.dtype))
     return QParams(scale, torch.full_like(scale, 0.5), 0, 1)
 
 
@@ -56,10 +57,10 @@ def ternary(rows: Tensor) -> QParams:
     >>> round_to_grid(w, ternary(w)).tolist()
     [1.5, -1.5, 0.0, 0.0]
     """
-    # In float64, for the squares of large sums.
     sums = _sizes(rows).sort(-1, descending=True).values.double().cumsum(-1)
     counts = torch.arange(1, rows.shape[-1] + 1, device=rows.device)
-    best = (sums.square() / counts).argmax(-1, keepdim=True)
+    # The root of (sum)² / k is largest at the same k, and does not overflow.
+    best = (sums / counts.sqrt()).argmax(-1, keepdim=True)
     scale = _positive((sums / counts).gather(-1, best).squeeze(-1).to(rows.dtype))
     return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -1, 1)
 

@@ -27,6 +27,9 @@ def distance_to_grid(model: nn.Module, plan: Plan) -> Scores:
         name -> the shape of the parameter, for all of the plan: at most 1/2, more for what lies
         outside the grid.
 
+    Raises:
+        TypeError, ValueError: a plan that does not fit the parameters of the model.
+
     >>> from pruneedu.quantization.affine import QParams
     >>> layer = nn.Linear(3, 1)
     >>> layer.weight.data = torch.tensor([[1.0, 2.5, 9.0]])
@@ -34,6 +37,7 @@ def distance_to_grid(model: nn.Module, plan: Plan) -> Scores:
     >>> distance_to_grid(layer, {"weight": grid})
     {'weight': tensor([[0.5000, 0.2500, 1.5000]])}
     """
+    check_weights(model, plan, None)
     scores = {}
     for name, grid in plan.items():
         w = model.get_parameter(name).detach()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pruneedu.checks import check_floats
 from pruneedu.data import Split
 from pruneedu.pruning.passes import batches, scoring, tapped
 from pruneedu.quantization.calibration import Range, minmax
@@ -19,7 +20,7 @@ def as_rows(weight: Tensor, per: str | int = "channel") -> Tensor:
     """Return a weight with one row for each scale.
 
     Args:
-        weight: [out, …].
+        weight: [out, …], finite floats.
         per: "tensor", "channel" (an output channel or neuron), or the number of weights that
             share a scale: a group, counted along the weights of a unit.
 
@@ -27,17 +28,19 @@ def as_rows(weight: Tensor, per: str | int = "channel") -> Tensor:
         [out · …], [out, …] or [out, groups, size], without gradient.
 
     Raises:
-        ValueError: another `per`, or a group size that does not divide the weights of a unit.
+        TypeError, ValueError: no floats, none at all, or not finite; another `per`, or a group
+            size that does not divide the weights of a unit.
 
     >>> weight = torch.zeros(3, 2, 4)
     >>> [tuple(as_rows(weight, per).shape) for per in ("tensor", "channel", 4)]
     [(24,), (3, 8), (3, 2, 4)]
     """
+    check_floats(weight, "the weight", axes=1)
     weight = weight.detach()
     if per == "tensor":
         return weight.flatten()
     if per == "channel":
-        return weight.flatten(1)
+        return weight.reshape(len(weight), -1)
     unit = weight[0].numel()
     if not isinstance(per, int) or per < 1 or unit % per:
         raise ValueError(
@@ -58,15 +61,19 @@ def weight_ranges(
         per: "tensor", "channel" or a group size, as in `as_rows`.
 
     Raises:
-        ValueError: NaN or infinity in a weight, which is named; see `as_rows`.
+        TypeError, ValueError: what `as_rows` and `calibrate` refuse; the weight is named.
 
     >>> from pruneedu.models import mlp
     >>> {name: tuple(low.shape) for name, (low, _) in weight_ranges(mlp(4, 3, 2)).items()}
     {'fc1.weight': (3,), 'fc2.weight': (2,)}
     """
-    weights = prunable(model)
-    _check_finite(weights, "weights")
-    return {name: calibrate(as_rows(weight, per)) for name, weight in weights.items()}
+    ranges = {}
+    for name, weight in prunable(model).items():
+        try:
+            ranges[name] = calibrate(as_rows(weight, per))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"no range for {name!r}: {error}") from error
+    return ranges
 
 
 def input_ranges(
@@ -106,11 +113,7 @@ def input_ranges(
             for name, values in inputs.items():
                 seen[name].append(values.flatten())
     values = {name: torch.cat(parts) for name, parts in seen.items()}
-    _check_finite(values, "inputs")
+    for name, row in values.items():
+        if not row.isfinite().all():
+            raise ValueError(f"the inputs of {name!r} hold NaN or infinity: find where they began")
     return {name: calibrate(row) for name, row in values.items()}
-
-
-def _check_finite(tensors: dict[str, Tensor], what: str) -> None:
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise ValueError(f"the {what} of {name!r} hold NaN or infinity: find where they began")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -101,7 +102,11 @@ def quantize(model: nn.Module, plan: Plan) -> nn.Module:
 
 
 def _round_input(grid: QParams, layer: nn.Module, inputs: tuple) -> tuple:
-    return round_to_grid(inputs[0], grid), *inputs[1:]
+    x, *others = inputs
+    if grid.scale.device != x.device:  # A hook does not move with its model.
+        scale, zero_point = grid.scale.to(x.device), grid.zero_point.to(x.device)
+        grid = replace(grid, scale=scale, zero_point=zero_point)
+    return round_to_grid(x, grid), *others
 
 
 def check_plan(plan: Plan, model: nn.Module) -> None:
@@ -153,7 +158,7 @@ def _check_parameter(name: str, parameter: Tensor, grid: QParams) -> None:
         )
     if not parameter.isfinite().all():
         raise ValueError(f"{name!r} holds NaN or infinity: find where it began")
-    shape, (out, unit) = tuple(grid.scale.shape), (len(parameter), parameter[0].numel())
+    shape, (out, unit) = tuple(grid.scale.shape), (len(parameter), parameter[:1].numel())
     groups = shape[1] if len(shape) == 2 else 1
     if len(shape) > 2 or shape[:1] not in ((), (out,)) or not groups or unit % groups:
         raise ValueError(

@@ -218,6 +218,7 @@ def test_two_and_three_levels_refuse_what_is_not_finite_or_empty(lay):
         (3e38, 0.0, 0, 3),
         (1.0, 0.0, 3, 3),
         (1.0, 0.0, 0, 2**24),
+        (1.0, 0.0, 0.0, 3.0),
     ],
 )
 def test_a_grid_that_is_none_is_refused(scale, zero_point, lowest, highest):
@@ -259,6 +260,52 @@ def test_the_gradient_is_that_of_a_clamp_and_of_a_learned_step():
     assert scale.grad.item() == pytest.approx(
         sum(s * u for s, u in zip(steps, upstream.tolist(), strict=True))
     )
+
+
+def test_the_gradient_of_a_step_where_zero_lies_between_two_numbers():
+    scale = torch.tensor(1.0, requires_grad=True)
+    for w, q in ((0.3, 1), (-0.9, 0), (9.0, 1)):
+        grid = QParams(scale, torch.tensor(0.5), 0, 1)
+        (found,) = torch.autograd.grad(round_to_grid(torch.tensor(w), grid), scale)
+        inside = abs(w) <= 0.5
+        assert found.item() == pytest.approx(q - 0.5 - (w if inside else 0))
+
+
+def test_the_dtype_of_the_values_stays():
+    grid = QParams(torch.tensor(0.5), torch.tensor(0), -4, 4)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert round_to_grid(torch.tensor([0.7], dtype=dtype), grid).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("bits", [2, 8])
+@ON_SCHEMES
+def test_the_error_in_half_precision(scheme, bits, dtype):
+    w = torch.randn(4, 30, generator=torch.Generator().manual_seed(0)) + torch.tensor(
+        [[0], [1]] * 2
+    )
+    w = w.to(dtype)
+    assert_within_half_a_step(w, scheme(*minmax(w), bits))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30, 5e37])
+def test_the_best_size_of_few_levels_goes_with_the_weights(size):
+    w = torch.tensor([4.0, -3.0, 3.0, 0.1])
+    for lay in (binary, ternary):
+        torch.testing.assert_close(lay(w * size).scale / size, lay(w).scale)
+        # The squares of these are beyond float64, and their sum is not.
+        torch.testing.assert_close(lay(w.double() * 1e300).scale / 1e300, lay(w.double()).scale)
+
+
+def test_rows_of_biases_and_of_no_weights():
+    assert [tuple(as_rows(torch.ones(3), per).shape) for per in ("tensor", "channel", 1)] == [
+        (3,),
+        (3, 1),
+        (3, 1, 1),
+    ]
+    for per in ("tensor", "channel", 2):
+        with pytest.raises(ValueError, match=r"the shape of the weight is \(0, 4\)"):
+            as_rows(torch.zeros(0, 4), per)
 
 
 def test_as_rows_refuses_groups_that_do_not_fit():

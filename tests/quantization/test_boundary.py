@@ -81,6 +81,17 @@ def test_a_grid_is_made_of_tensors():
     with pytest.raises(TypeError, match="the grid's zero_point is 0: give a tensor"):
         Q.QParams(torch.tensor(0.5), 0, -1, 1)
 
+    with pytest.raises(TypeError, match=r"the grid's scale is torch\.int64: give floats"):
+        Q.QParams(torch.tensor(1), torch.tensor(0), -1, 1)
+
+
+def test_distances_are_of_parameters_on_grids():
+    layer, one = nn.Linear(2, 1), Q.QParams(torch.tensor(1.0), torch.tensor(0), -1, 1)
+    with pytest.raises(ValueError, match="'' is what goes into a layer"):
+        Q.distance_to_grid(layer, {"": one})
+    with pytest.raises(TypeError, match="give a dict from name to QParams, with an entry"):
+        Q.distance_to_grid(layer, {})
+
 
 def test_a_grid_may_lie_to_one_side_of_zero_but_not_in_integers():
     far = Q.textbook(torch.tensor(2.0), torch.tensor(257.0), bits=8)

@@ -71,6 +71,18 @@ def test_scaled_values_have_a_scaled_range(calibrate):
         torch.testing.assert_close(scaled, 8 * end)
 
 
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [(2.0**-100, torch.float32), (2.0**110, torch.float32), (2.0**9, torch.float16)],
+)
+@ON_CALIBRATORS
+def test_large_and_small_values_have_the_same_range_in_proportion(calibrate, size, dtype):
+    values = torch.cat([normal(500), torch.tensor([20.0])]).to(dtype)
+    for end, scaled in zip(calibrate(values), calibrate(size * values), strict=True):
+        assert scaled.isfinite()
+        torch.testing.assert_close(scaled / size, end)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 60), st.floats(0, 0.999))
 def test_percentile_leaves_out_as_many_as_asked(seed, n, outside):

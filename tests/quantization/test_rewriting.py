@@ -132,13 +132,38 @@ def test_ranges_of_inputs_are_those_of_the_forward_pass():
 def test_ranges_name_the_layer_that_is_not_finite():
     model = seeded(mlp, 16, 12, 4)
     model.fc2.weight.data[0, 0] = torch.nan
-    with pytest.raises(ValueError, match=r"the weights of 'fc2.weight' hold NaN"):
+    with pytest.raises(
+        ValueError, match=r"no range for 'fc2.weight': NaN or infinity in the weight"
+    ):
         weight_ranges(model)
     with pytest.raises(ValueError, match=r"'fc2.weight' holds NaN"):
         quantize(model, {"fc2.weight": symmetric(torch.tensor(-1.0), torch.tensor(1.0), 4)})
     x = torch.full((3, 16), torch.inf)
     with pytest.raises(ValueError, match="the inputs of 'fc1' hold NaN"):
         input_ranges(model, Split(x, None))
+
+
+def test_ranges_name_the_layer_whose_groups_do_not_divide():
+    with pytest.raises(ValueError, match=r"no range for 'fc2.weight': per is 8: .* the 12 weights"):
+        weight_ranges(seeded(mlp, 16, 12, 4), per=8)
+
+
+def test_rounding_follows_the_dtype_of_the_model():
+    model, x = seeded(mlp, 16, 12, 4), torch.rand(50, 16)
+    plan = plan_grids(weight_ranges(model), 4)
+    plan |= plan_grids(input_ranges(model, Split(x, None)), 4, asymmetric)
+    expected = quantize(model, plan)(x)
+    for found in (quantize(model, plan).double(), quantize(copy.deepcopy(model).double(), plan)):
+        torch.testing.assert_close(found(x.double()), expected.double(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_rounding_of_inputs_follows_the_model_to_a_gpu():
+    model, x = seeded(mlp, 16, 12, 4), torch.rand(50, 16)
+    quantized = quantize(model, plan_grids(input_ranges(model, Split(x, None)), 4, asymmetric))
+    expected = quantized(x)
+    torch.testing.assert_close(quantized.cuda()(x.cuda()).cpu(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_plans_name_what_is_wrong():
