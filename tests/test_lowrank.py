@@ -210,6 +210,31 @@ def test_what_cannot_be_done_is_refused(ranks, conv, message):
         factorize(model, ranks, conv)
 
 
+@pytest.mark.parametrize("what", ["module", "weight"])
+def test_a_layer_that_would_stay_at_its_other_place_is_refused(what):
+    model = nn.Sequential(nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 20), nn.Linear(20, 20))
+    if what == "module":
+        model[2] = model[0]
+    else:
+        model[2].weight = model[0].weight
+    with pytest.raises(
+        ValueError, match=r"'0' has a weight that stays, as it is '0\.weight' and '2"
+    ):
+        factorize(model, {"0": 3})
+    assert ranks_by_score(model, lambda network: 1.0, drop=0) == {"3": 1}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("conv", "rank"), [(truncated_svd, 3), (spatial_svd, 4), (tucker2, (3, 5))]
+)
+def test_factors_hold_their_own_numbers_and_no_more(conv, rank, dtype):
+    small = factorize(small_cnn((8, 16)).to(dtype), {"conv2": rank, "fc": 1}, conv)
+    for weight in small.parameters():
+        assert weight.is_contiguous()  # As safetensors wants them.
+        assert weight.untyped_storage().nbytes() == weight.numel() * weight.element_size()
+
+
 def test_a_weight_that_is_not_finite_is_refused():
     model = mlp(16, 12, 4)
     model.fc2.weight.data[1, 2] = torch.nan
@@ -251,6 +276,14 @@ def test_the_rank_by_energy_is_the_smallest_that_keeps_it(seed, energy):
 def test_an_energy_that_is_no_share_is_refused(energy):
     with pytest.raises(ValueError, match="energy is"):
         ranks_by_energy({"fc1": torch.eye(3)}, energy)
+
+
+@pytest.mark.parametrize(
+    "plan", [partial(ranks_by_energy, energy=0.9), partial(ranks_by_budget, weights=999)]
+)
+def test_a_weight_that_was_not_unfolded_is_refused(plan):
+    with pytest.raises(ValueError, match=r"'conv' has shape \(8, 4, 3, 3\): unfold it to two axes"):
+        plan({"conv": torch.ones(8, 4, 3, 3)})
 
 
 @given(seed=st.integers(0, 999), weights=st.integers(48, 200))
@@ -344,6 +377,8 @@ def test_no_drop_of_the_score_leaves_dense_layers_out():
     assert list(found) == ["1"]
     with pytest.raises(ValueError, match="drop is -1"):
         ranks_by_score(model, score, drop=-1)
+    with pytest.raises(ValueError, match="the model scores nan"):
+        ranks_by_score(model, lambda network: float("nan"), drop=0)
 
 
 def test_a_factorized_network_trains_on():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pruneedu.checks import check_count, check_floats
 from pruneedu.lowrank.factors import Method, by_channel, truncated_svd
-from pruneedu.lowrank.rewriting import factorize, method_for
+from pruneedu.lowrank.rewriting import factorize, method_for, obstacle
 from pruneedu.tensors import prunable_layers
 
 
@@ -147,11 +147,11 @@ def ranks_by_score(
         conv: as in `factorize`, a method with one rank.
 
     Returns:
-        Layer name -> rank. Left out are layers with groups, and those of which no rank below
-        break-even will do.
+        Layer name -> rank. Left out are layers that `factorize` refuses at any rank, with groups
+        or a weight that serves twice, and those of which no rank below break-even will do.
 
     Raises:
-        ValueError: a drop below 0.
+        ValueError: a drop below 0, or a score of the model that is NaN or infinite.
 
     >>> layer = nn.Linear(6, 6, bias=False)
     >>> layer.weight.data = torch.diag(torch.tensor([3.0, 2.0, 1.0, 0.0, 0.0, 0.0]))
@@ -162,9 +162,11 @@ def ranks_by_score(
     if not drop >= 0:
         raise ValueError(f"drop is {drop}: give a number of at least 0")
     ranks, before, layers = {}, score(model), prunable_layers(model)
+    if not math.isfinite(before):
+        raise ValueError(f"the model scores {before}: give a score that is a finite number")
     for i, (name, layer) in enumerate(layers.items(), 1):
         floor = before - drop * i / len(layers)
-        low, beyond = 1, _first_that_saves_nothing(layer, conv)
+        low, beyond = 1, 1 if obstacle(model, layer) else _first_that_saves_nothing(layer, conv)
         high = beyond
         while low < high:
             rank = (low + high) // 2
@@ -179,6 +181,11 @@ def _energies(matrices: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return σ_i² of each matrix, the largest first, in float64."""
     for name, matrix in matrices.items():
         check_floats(matrix, f"the matrix of {name!r}", axes=2)
+        if matrix.ndim > 2:
+            raise ValueError(
+                f"the matrix of {name!r} has shape {tuple(matrix.shape)}: unfold it to two axes, "
+                "as matrices(model) does"
+            )
     return {name: torch.linalg.svdvals(m.double()).square() for name, m in matrices.items()}
 
 
@@ -195,7 +202,5 @@ def _largest(name: str, rows: int, columns: int) -> int:
 
 def _first_that_saves_nothing(layer: nn.Module, conv: Method) -> int:
     """Return the lowest rank at or above break-even; factors hold rank times those of rank 1."""
-    if getattr(layer, "groups", 1) > 1:
-        return 1  # A layer with groups has no rank that saves anything.
     weight = layer.weight.detach()
     return math.ceil(weight.numel() / sum(f.numel() for f in method_for(layer, conv)(weight, 1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from pruneedu.lowrank.factors import Method, Rank, truncated_svd
@@ -29,8 +30,9 @@ def factorize(
         last of a chain has the bias. `model.architecture` is gone: `build` makes another network.
 
     Raises:
-        ValueError: an unknown layer, one with groups, a weight that is not finite, a rank that the
-            layer cannot have or that saves nothing; the error names the break-even rank.
+        ValueError: an unknown layer, one with groups or with a weight that serves at another place
+            too, a weight that is not finite, a rank that the layer cannot have or that saves
+            nothing; the error names the break-even rank. TypeError: a rank that is no whole number.
 
     >>> from pruneedu.models import mlp
     >>> factorize(mlp(784, 300, 10), {"fc1": 20}).fc1
@@ -45,6 +47,8 @@ def factorize(
         if name not in layers:
             known = ", ".join(map(repr, layers)) or "none"
             raise ValueError(f"this model has no layer {name!r}: its layers are {known}")
+        if why := obstacle(model, layers[name]):
+            raise ValueError(f"{name!r} {why}: leave it out")
         factors = _factors(layers[name], name, rank, conv)
         if not name:
             return chain(layers[name], factors)
@@ -60,6 +64,19 @@ def method_for(layer: nn.Module, conv: Method) -> Method:
     True
     """
     return truncated_svd if isinstance(layer, nn.Linear) else conv
+
+
+def obstacle(model: nn.Module, layer: nn.Module) -> str:
+    """Return why no rank of this layer saves anything; an empty text where one may.
+
+    >>> obstacle(nn.Linear(2, 2), nn.Conv2d(4, 4, 3, groups=2))
+    'has 2 groups, which no rank joins'
+    """
+    if getattr(layer, "groups", 1) > 1:
+        return f"has {layer.groups} groups, which no rank joins"
+    every = model.named_parameters(remove_duplicate=False)
+    places = [repr(name) for name, parameter in every if parameter is layer.weight]
+    return f"has a weight that stays, as it is {' and '.join(places)}" if len(places) > 1 else ""
 
 
 def chain(layer: nn.Module, factors: Sequence[Tensor]) -> nn.Sequential:
@@ -85,7 +102,9 @@ def chain(layer: nn.Module, factors: Sequence[Tensor]) -> nn.Sequential:
             options |= _convolution(layer, factors, i)
         # Random initial weights would be drawn for nothing, and move the random generator.
         new = nn.utils.skip_init(kind, factor.shape[1], factor.shape[0], **options)
-        new.weight = nn.Parameter(factor, requires_grad=layer.weight.requires_grad)
+        # Factors may be slices of larger matrices, which would stay in memory and in files.
+        weight = factor.detach().clone(memory_format=torch.contiguous_format)
+        new.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
         if bias is not None:
             new.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
         thin.append(new)
@@ -95,8 +114,6 @@ def chain(layer: nn.Module, factors: Sequence[Tensor]) -> nn.Sequential:
 def _factors(layer: nn.Module, name: str, rank: Rank, conv: Method) -> Sequence[Tensor]:
     """Return the factors of a layer's weight, or raise where they hold no fewer numbers."""
     weight = layer.weight.detach()
-    if getattr(layer, "groups", 1) > 1:
-        raise ValueError(f"{name!r} has {layer.groups} groups, which no rank joins: leave it out")
     try:
         factors = method_for(layer, conv)(weight, rank)
     except (TypeError, ValueError) as error:
