@@ -17,7 +17,6 @@ from pruneedu.storage.coding import Cost, read_part, write_part
 from pruneedu.storage.errors import DamagedFile
 from pruneedu.storage.heads import Head, head_bytes, head_of, read_head
 from pruneedu.storage.layout import (
-    Architecture,
     Shapes,
     architecture_bytes,
     read_architecture,
@@ -136,11 +135,11 @@ def opened(data: bytes) -> Opened:
         raise DamagedFile(f"the flags are {flags}, and {floats_size} bytes are said to be floats")
     architecture = read_architecture(read) if flags & _NETWORK else None
     plan = read_plain(read) if flags & _PLAN else {}
-    shapes = _read_layout(read, flags, architecture)
-    # An empty tensor may still have many rows.
-    entries = sum(prod(max(1, n) for n in shape) for shape in shapes.values())
-    if entries > (most := _bound(_ENTRIES, data)):
-        raise DamagedFile(f"{len(data)} bytes are said to hold {entries} entries: at most {most}")
+    # Also where shapes follow: whoever opens the file builds the network before it loads them.
+    follow = {} if architecture is None else shapes_of(architecture)
+    _check_entries(follow, data)
+    shapes = _read_layout(read, flags, follow)
+    _check_entries(shapes, data)
     heads = [read_head(read) for _ in shapes]
     if floats_size > read.left() or not isinstance(plan, dict):
         raise DamagedFile("the floats overlap with the header, or the plan is no dict")
@@ -179,13 +178,21 @@ def _layout_bytes(contents: Contents) -> tuple[int, bytes]:
     return flags, written
 
 
-def _read_layout(read: Reader, flags: int, architecture: Architecture | None) -> Shapes:
-    """Return the shape of each tensor."""
+def _read_layout(read: Reader, flags: int, follow: Shapes) -> Shapes:
+    """Return the shape of each tensor: as told, or those that follow from the network."""
     if flags & _SHAPES:
         return read_shapes(read)
-    if architecture is None:
+    if not flags & _NETWORK:
         raise DamagedFile("the file names neither a network nor the shapes of its tensors")
-    return shapes_of(architecture)
+    return follow
+
+
+def _check_entries(shapes: Shapes, data: bytes) -> None:
+    """Raise where a file of this size cannot hold so many entries."""
+    # An empty tensor may still have many rows.
+    entries = sum(prod(max(1, n) for n in shape) for shape in shapes.values())
+    if entries > (most := _bound(_ENTRIES, data)):
+        raise DamagedFile(f"{len(data)} bytes are said to hold {entries} entries: at most {most}")
 
 
 def _bound(bound: tuple[int, int, int], data: bytes) -> int:

@@ -141,5 +141,7 @@ def _read_block(read: Reader, expected: int | None = None) -> np.ndarray:
     table = read.take(-(-_LENGTH_BITS * different // 8))
     digits = np.unpackbits(np.frombuffer(table, np.uint8))[: _LENGTH_BITS * different]
     lengths = digits.reshape(-1, _LENGTH_BITS) @ (1 << np.arange(_LENGTH_BITS)[::-1])
-    decoded = huffman.decode(read.take(size), lengths.tolist(), count)
-    return symbols[np.array(decoded, dtype=np.int64)]
+    decoded = np.array(huffman.decode(read.take(size), lengths.tolist(), count), dtype=np.int64)
+    if (words := -(-int(lengths[decoded].sum()) // 8)) < size:
+        raise DamagedFile(f"{size - words} bytes are left after {count} Huffman code words")
+    return symbols[decoded]

@@ -107,15 +107,26 @@ def network(contents: Contents, model: nn.Module | None = None) -> nn.Module:
         name, config = contents.architecture
         model = models.build(name, **config)
     state = {name: part.dense() for name, part in contents.tensors.items()}
-    for name, tensor in model.state_dict().items():
-        found = state.get(name, tensor).dtype
-        if torch.promote_types(found, tensor.dtype) != tensor.dtype:  # Loading would round it.
+    _check_fits(state, model.state_dict())
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _check_fits(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise unless a file has the tensors of a network, in dtypes that lose nothing in it."""
+    for name in expected | state:
+        found, wanted = (
+            f"of shape {tuple(tensors[name].shape)}" if name in tensors else "missing"
+            for tensors in (state, expected)
+        )
+        if found != wanted:
             raise ValueError(
-                f"{name!r} is {found} in the file but {tensor.dtype} in the network: build one "
+                f"the tensors do not fit the network: {name!r} is {found} in the file and {wanted} "
+                "in the network; give network(contents, model) the model that was stored"
+            )
+        given, dtype = state[name].dtype, expected[name].dtype
+        if torch.promote_types(given, dtype) != dtype:  # Loading would round it.
+            raise ValueError(
+                f"{name!r} is {given} in the file but {dtype} in the network: build one "
                 "with that dtype, such as model.double(), and fill it with network(contents, model)"
             )
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"the tensors do not fit the network: {error}") from error
-    return model.eval()

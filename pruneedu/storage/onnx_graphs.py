@@ -146,4 +146,4 @@ def onnx_function(graph: ModelProto) -> Callable[[Tensor], Tensor]:
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return lambda x: torch.from_numpy(session.run(None, {"x": x.contiguous().numpy()})[0])
+    return lambda x: torch.from_numpy(session.run(None, {"x": x.detach().contiguous().numpy()})[0])

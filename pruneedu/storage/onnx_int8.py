@@ -59,7 +59,7 @@ def quantize_onnx(graph: ModelProto, calibration: Tensor) -> ModelProto:
     _check_calibration(graph, calibration)
 
     class Batches(CalibrationDataReader):
-        left = iter(calibration.split(_BATCH))
+        left = iter(calibration.detach().split(_BATCH))
 
         def get_next(self):
             batch = next(self.left, None)

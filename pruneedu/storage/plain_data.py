@@ -173,6 +173,9 @@ def read_plain(read: Reader, depth: int = 0) -> Any:
     # Each item takes at least a byte, so that the bytes run out before memory does.
     count = range(read.number())
     if tag == _DICT:
-        return {read_text(read): read_plain(read, depth + 1) for _ in count}
+        pairs = [(read_text(read), read_plain(read, depth + 1)) for _ in count]
+        if len(dict(pairs)) < len(pairs):
+            raise DamagedFile("plain data holds a dict in which a key comes twice")
+        return dict(pairs)
     items = [read_plain(read, depth + 1) for _ in count]
     return tuple(items) if tag == _TUPLE else items

@@ -142,10 +142,22 @@ BOMBS = {
     "a huge network": hostile(NETWORK, b"\0\1", plain_bytes((1 << 23, 1 << 23))),
     "a deep network": hostile(NETWORK, b"\0\1", plain_bytes((2,) * 100_000)),
     "a network without sizes": hostile(NETWORK, b"\0\1", plain_bytes("sizes")),
+    "a huge network beside its shapes": hostile(
+        NETWORK | SHAPES, b"\0\1", plain_bytes((1 << 13, 1 << 14)), number(0)
+    ),
+    "no network beside its shapes": hostile(
+        NETWORK | SHAPES, b"\5\1", plain_bytes((1, 2)), number(0)
+    ),
     "an unknown network": hostile(NETWORK, number(99), number(0)),
     "a deep plan": hostile(PLAN, b"\x07\x01" * 5000),
     "a long plan": hostile(PLAN, b"\x07" + number(1 << 62)),
     "a plan of numbers": hostile(SHAPES | PLAN, plain_bytes(5), number(0)),
+    "a key of the plan twice": hostile(
+        SHAPES | PLAN, b"\x08\2" + 2 * (text_bytes("data") + plain_bytes(1)), number(0)
+    ),
+    "more bytes than the words take": hostile(
+        SHAPES | CLASSIC, number(1), tensor(1), INT8, b"\1\1\2\0\4\0\0" + b"\1\1\1\2\4\0"
+    ),
     "nothing": hostile(0),
     "a scale beyond floats": hostile(SHAPES, number(1), tensor(1), number(1), number(1 << 60)),
     "one name twice": hostile(SHAPES, number(2), tensor(1), tensor(1), INT8, INT8),

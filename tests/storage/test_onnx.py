@@ -38,6 +38,13 @@ def test_the_graph_computes_what_the_network_does_on_batches_of_any_size(network
     assert model.training
 
 
+def test_inputs_that_are_followed_for_gradients_are_taken_too():
+    layer, x = nn.Linear(3, 2), torch.rand(8, 3, requires_grad=True)
+    graph = export_onnx(layer, x)
+    assert torch.allclose(onnx_function(graph)(x), layer(x), atol=1e-5)
+    assert len(quantize_onnx(graph, x).graph.node) > len(graph.graph.node)
+
+
 def test_in_int8_the_outputs_move_by_a_few_steps_of_their_grid(network):
     _, x, graph = network
     before = graph.SerializeToString()
