@@ -96,6 +96,20 @@ def test_what_cannot_be_taught_is_refused(teacher):
         teach(broken, data())
 
 
+@pytest.mark.parametrize(
+    ("last", "found"),
+    [
+        (nn.Flatten(0), r"\[960\]"),
+        (nn.Unflatten(1, (4, 1)), r"\[240, 4, 1\]"),
+        (nn.GRU(4, 4), "tup"),
+    ],
+)
+@pytest.mark.parametrize("layer", [None, "0"])
+def test_a_teacher_without_logits_for_each_class_is_refused(teacher, last, found, layer):
+    with pytest.raises(ValueError, match=f"the teacher's outputs are {found}.*with logits"):
+        teach(nn.Sequential(teacher, last), data(), layer)
+
+
 # --- soft targets --------------------------------------------------------------------------------
 
 

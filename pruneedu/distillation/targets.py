@@ -45,7 +45,7 @@ def teach(
 
     Raises:
         ValueError: labels that are no class numbers [N], an unknown layer, a batch size that is no
-            count, logits that are not finite.
+            count, outputs that are no logits [N, C] or not finite.
 
     Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015.
 
@@ -180,8 +180,11 @@ def born_again(
 
 def _says(teacher: nn.Module, x: Tensor, layer: str | None, summary: Callable | None) -> list:
     """Return the teacher's logits for a batch and, after them, the outputs of a layer."""
-    if layer is None:
-        return [teacher(x).float()]
-    logits, features = watch(teacher, layer, x)
+    logits, features = (teacher(x), None) if layer is None else watch(teacher, layer, x)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"the teacher's outputs are {found}: give a teacher with logits [N, C]")
+    if features is None:
+        return [logits.float()]
     features = summary(features) if summary else features
     return [logits.float(), features.flatten(1).float()]
