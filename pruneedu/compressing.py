@@ -153,7 +153,7 @@ def quantize(model: nn.Module, bits: int, epochs: int, seed: int, split: Split) 
 def grids(model: nn.Module, bits: int) -> Plan:
     """Lay a symmetric grid for each weight and bias; its step is 2^(k/8), a byte in the file.
 
-    k is the least for which the grid reaches as far as the largest entry.
+    k is the least for which the grid reaches as far as the largest entry, but for a millionth.
 
     >>> layer = nn.Linear(1, 2)
     >>> layer.weight.data = torch.tensor([[0.3], [-2.9]])
@@ -166,7 +166,8 @@ def grids(model: nn.Module, bits: int) -> Plan:
     for name, tensor in model.named_parameters():
         if name in prunable(model) or name in biases:
             reach = float(tensor.detach().abs().max()) or 1.0  # Zeros fit any grid.
-            step = eighth_power(ceil(8 * log2(reach / most)))
+            # A logarithm is not exact; a reach that lies on a grid already is to keep that grid.
+            step = eighth_power(ceil(8 * log2(reach / most) - 1e-5))
             zero = torch.tensor(0, dtype=torch.int32)
             plan[name] = QParams(torch.tensor(step), zero, -most, most)
     return plan

@@ -56,10 +56,10 @@ def pipeline(
         An iterator, which takes a step each time it is asked for one; `list` takes them all.
 
     Raises:
-        ValueError: steps that are no pairs, an example or data that the network does not take, a
-            step that changes its input or returns no network, a folder of another run, a file there
-            that is damaged or of another step, or a step whose network cannot be kept, as it is
-            none that `models.build` makes again from its `architecture`.
+        ValueError: steps that are no list of pairs, an example or data that the network does not
+            take, a step that changes its input or returns no network, a folder of another run, a
+            file there that is damaged or of another step, or a step whose network cannot be kept,
+            as it is none that `models.build` makes again from its `architecture`.
         OSError: a folder that cannot be made, or a file that cannot be written.
 
     >>> import torch
@@ -83,6 +83,8 @@ def pipeline(
 
 def _check(model: nn.Module, steps: list[Step], example: Tensor, data: Split | None) -> None:
     """Refuse now what would fail after the first step, which may take hours."""
+    if not isinstance(steps, list | tuple):
+        raise ValueError(f"the steps are a {type(steps).__name__}: give a list of pairs")
     for i, step in enumerate(steps, 1):
         pair = isinstance(step, tuple | list) and len(step) == 2
         if not pair or not isinstance(step[0], str) or not callable(step[1]):
@@ -178,8 +180,9 @@ def _file(name: str, model: nn.Module, origin: dict[str, str]) -> bytes:
 
 
 def _looks(model: nn.Module) -> tuple:
-    """Return what must agree besides the weights: the layers, as printed, and the dtypes."""
-    return str(model), [tensor.dtype for tensor in model.state_dict().values()]
+    """Return what must agree besides the weights: layers, as printed, dtypes, and what trains."""
+    dtypes = [tensor.dtype for tensor in model.state_dict().values()]
+    return str(model), dtypes, [parameter.requires_grad for parameter in model.parameters()]
 
 
 def _read(path: Path, origin: dict[str, str]) -> nn.Module:

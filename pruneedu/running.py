@@ -68,6 +68,12 @@ def state_from(path: Path, model: nn.Module) -> dict[str, Tensor]:
             if not isinstance(tensor, Tensor):
                 found = type(tensor).__name__
                 raise ValueError(f"{name!r} in it is {found}, no tensor; {_SAVE}")
+            odd = tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized
+            if odd or tensor.is_complex():
+                raise ValueError(
+                    f"{name!r} in it is {tensor.dtype}, {tensor.layout} on {tensor.device}, "
+                    "expected a dense tensor of real numbers; save one such as tensor.to_dense()"
+                )
             if not tensor.isfinite().all():
                 raise ValueError(f"{name!r} in it holds NaN or infinity; begin with another file")
     shapes = {name: tensor.shape for name, tensor in state.items()}

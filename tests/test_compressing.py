@@ -15,7 +15,8 @@ from pruneedu.checkpoints import describe
 from pruneedu.compressing import Recipe, compress, grids
 from pruneedu.data import Split
 from pruneedu.quantization import to_floats, to_integers
-from pruneedu.storage import contents_of, decode, encode, network
+from pruneedu.running import state_from
+from pruneedu.storage import contents_of, decode, eighth_power, encode, network
 
 QUICK = ["compress", "mlp", "digits", "--epochs=2", "--sparsity=0.8", "--bits=5", "--out"]
 RECIPE = Recipe("mlp", "digits", sparsity=0.8, bits=5, epochs=2)
@@ -266,6 +267,25 @@ def test_a_grid_reaches_the_largest_entry_and_little_more(bits):
         assert reach <= tensor.abs().max() * 2 ** (1 / 8) * (1 + 1e-6)
         error = (to_floats(to_integers(tensor, grid), grid) - tensor).abs().max()
         assert error <= grid.scale / 2 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_layer_on_a_grid_keeps_its_grid(bits):
+    layer, most = torch.nn.Linear(1, 1), 2 ** (bits - 1) - 1
+    for k in range(-100, 60):
+        step = torch.tensor(eighth_power(k))
+        torch.nn.init.constant_(layer.weight, float(step * most))
+        assert grids(layer, bits)["weight"].scale == step
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, lambda w: w.to("meta"), lambda w: w + 1j])
+def test_a_start_that_is_no_plain_tensor_is_refused(tmp_path, make):
+    model, path = pe.models.mlp(4, 2), tmp_path / "start.pt"
+    state = model.state_dict()
+    torch.save(state | {"fc1.weight": make(state["fc1.weight"])}, path)
+    with pytest.raises(ValueError, match=r"'fc1\.weight' in it is torch.* expected a dense tensor"):
+        state_from(path, model)
 
 
 def test_a_layer_without_a_weight_left_still_has_a_grid():

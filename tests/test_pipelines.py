@@ -207,6 +207,7 @@ def test_a_step_that_is_none_is_named(tmp_path, in_folder, step, said):
 @pytest.mark.parametrize(
     ("steps", "example", "said"),
     [
+        (iter([HALF]), EXAMPLE, "the steps are a list_iterator: give a list of pairs"),
         ([prune], EXAMPLE, r"step 1 is prune\(.*expected a pair of a name and a function"),
         ([HALF, ("more", None)], EXAMPLE, r"step 2 is \(more, None\): expected a pair"),
         ([HALF], torch.ones(4, 5), r"the given network does not take the example \[4, 5\]: mat1"),
@@ -249,7 +250,11 @@ def double(network):
     return copy.deepcopy(network).double()
 
 
-@pytest.mark.parametrize("step", [gelu, without_architecture, double])
+def frozen(network):
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+@pytest.mark.parametrize("step", [gelu, without_architecture, double, frozen])
 def test_a_network_that_a_folder_would_change_is_refused(tmp_path, step):
     with pytest.raises(ValueError, match="step 'rewrite' cannot be kept in a folder"):
         list(pipeline(model(), [("rewrite", step)], EXAMPLE, folder=tmp_path))
