@@ -173,8 +173,9 @@ def _file(name: str, model: nn.Module, origin: dict[str, str]) -> bytes:
         same = False
     if not same:
         raise ValueError(
-            f"the network of step {name!r} cannot be kept in a folder: `models.build` does not "
-            "make it from its `architecture`; run without a folder, or take this step afterwards"
+            f"the network of step {name!r} cannot be kept in a folder: what `models.build` "
+            "makes from its `architecture` has other layers or dtypes, or trains other parameters; "
+            "run without a folder, or take this step afterwards"
         )
     return encode(contents, coder="huffman")  # ten times faster; the folder need not be small
 
