@@ -40,9 +40,10 @@ class Recipe:
 
     teacher, student: passes over the images, each once as it is or as one of its copies; copies:
     warped ones of each image; hidden, dropout: of the teacher; units: of the student's hidden
-    layers; temperature, alpha: of the loss; batch: images in a step; teacher_rate, rate: of Adam,
-    for the teacher and its students, falling to 0 along a cosine; seeds: how many students of each
-    kind.
+    layers; temperature, alpha: of the loss; missing_temperature: of the student that never saw a
+    3, all of whose threes lie in what a teacher finds unlikely; batch: images in a step;
+    teacher_rate, rate: of Adam, for the teacher and its students, falling to 0 along a cosine;
+    seeds: how many students of each kind.
     """
 
     teacher: int = 48
@@ -52,6 +53,7 @@ class Recipe:
     dropout: float = 0.5
     units: tuple[int, ...] = (800, 800)
     temperature: float = 1.0
+    missing_temperature: float = 20.0
     alpha: float = 0.5
     batch: int = 256
     teacher_rate: float = 1e-3
@@ -95,7 +97,8 @@ def train_student(recipe: Recipe, way: str, seed: int, taught: pe.data.Split) ->
         taught, epochs = first(taught, 1 + recipe.copies), recipe.student
     if way.endswith("no 3"):
         seen = taught.y[:, 0] != MISSING
-        taught, loss = pe.data.Split(taught.x[seen], taught.y[seen]), partial(loss, alpha=1.0)
+        taught = pe.data.Split(taught.x[seen], taught.y[seen])
+        loss = partial(distillation, temperature=recipe.missing_temperature, alpha=1.0)
     pe.seed_everything(seed)
     return pe.fit(
         fresh_student(recipe),
@@ -207,7 +210,8 @@ def _words(recipe: Recipe) -> str:
         f"Mean ± standard deviation over {recipe.seeds} seed{'s' * (recipe.seeds > 1)} of it; one "
         f"teacher. Each trained on {recipe.student} times the images; "
         f'"copies": {recipe.copies} warped ones of each are among them. '
-        f"T = {recipe.temperature:g}, α = {recipe.alpha:g}."
+        f"T = {recipe.temperature:g}, α = {recipe.alpha:g}; without a 3, "
+        f"T = {recipe.missing_temperature:g}, α = 1."
     )
 
 
