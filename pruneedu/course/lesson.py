@@ -163,7 +163,7 @@ def _judge(exercise: Exercise, function: Callable) -> judging.Verdict:
     timer.daemon = True
     timer.start()
     try:
-        copied = is_copy(_source(function), exercise)
+        copied = any(is_copy(_source(f), exercise) for f in (function, *_called(function)))
         return judging.check(exercise, function, closed=hidden(exercise, copied))
     except KeyboardInterrupt as stop:
         line = own_line(stop, function)
@@ -180,6 +180,18 @@ def _how_to_go_on(name: str) -> str:
         f"Until it passes, `yours.{name}` is the library's own. "
         f'`lesson.hint("{name}")` gives a first hint.'
     )
+
+
+def _called(function: Callable) -> list[Callable]:
+    """The learner's own functions that a function calls, and those that they call."""
+    found, todo = {}, [function]
+    while todo:
+        code, space = getattr(todo.pop(), "__code__", None), getattr(function, "__globals__", {})
+        for name in code.co_names if code else ():
+            if name not in found and getattr(space.get(name), "__globals__", None) is space:
+                found[name] = space[name]
+                todo.append(space[name])
+    return list(found.values())
 
 
 def _source(function: Callable) -> str:

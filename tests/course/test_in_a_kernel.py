@@ -2,16 +2,11 @@
 
 import nbformat
 import pytest
+from answer_cells import cell
 from nbclient import NotebookClient
 
 from pruneedu.course.exercises import lessons
 from pruneedu.course.stubs import solution, stub
-
-TAKE_MISTAKE = """
-from pruneedu.course.exercises import find
-{name} = find("{name}")[1].mistakes[{number}].function
-{name}.__name__ = "{name}"
-"""
 
 
 def run(cells: list[str], folder) -> list[str]:
@@ -41,16 +36,16 @@ def test_a_lesson_by_hand(lesson, tmp_path, monkeypatch):
         expected += [(), ("not attempted",), ("is shown once yours passes",)]
         for number, mistake in enumerate(exercise.mistakes):
             hint = min(number, 2)
-            cells += [TAKE_MISTAKE.format(name=name, number=number) + check]
+            cells += [f"{cell(mistake.function, exercise)}\n{check}"]
             expected += [
                 (mistake.says, f"Hint {hint + 1} of 3: {exercise.hints[hint]}", "CheckFailed")
             ]
         cells += [solution(exercise.reference), check, f'lesson.source("{name}")']
         expected += [(), (f"{name} passes",), ("<IPython.core.display.HTML object>",)]
     shown = run([*cells, "lesson.progress()"], tmp_path)
-    for cell, text, words in zip(cells, shown, expected, strict=False):
+    for source, text, words in zip(cells, shown, expected, strict=False):
         for word in words:
-            assert word.replace("**", "") in text.replace("**", ""), f"{cell}\n---\n{text}"
+            assert word.replace("**", "") in text.replace("**", ""), f"{source}\n---\n{text}"
     assert shown[-1].count(": passed") == len(lesson.exercises)
 
 
