@@ -191,19 +191,23 @@ def test_students_learn_from_what_their_way_names(images, tmp_path, monkeypatch)
 
     with monkeypatch.context() as context:
         context.setattr(distillation, "train_student", remember)
-        distillation.train_all(recipe, mnist, tmp_path / "other")
-    teacher, students = distillation.train_all(recipe, mnist, tmp_path)
+        distillation.train_all(recipe, distillation.WAYS, mnist, tmp_path / "other")
+    teacher, students = distillation.train_all(recipe, distillation.WAYS, mnist, tmp_path)
     assert all(len(taught.y) == 128 for taught in seen.values())
     assert len(students["teacher, no 3"]) == 2
     monkeypatch.setattr(distillation, "train_student", remember)
     seen.clear()
-    again, _ = distillation.train_all(recipe, mnist, tmp_path)
+    again, _ = distillation.train_all(recipe, distillation.WAYS, mnist, tmp_path)
     assert not seen  # All came from the cache.
     assert torch.equal(again.fc1.weight, teacher.fc1.weight)
     text = distillation.report(teacher, students, recipe, (images, images))
     assert "student: teacher, copies" in text
     assert "hidden layers have 6 and 4 units" in text
     assert "never saw a 3" in text
+    students.pop("teacher, no 3")
+    text = distillation.report(teacher, students, recipe, (images, images))
+    assert "student: teacher, copies" in text
+    assert "a 3" not in text
 
 
 def test_the_bias_of_the_missing_class_is_raised_to_where_validation_errs_least():
