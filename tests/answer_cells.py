@@ -1,15 +1,22 @@
-"""A function of a lesson's record, such as a mistake, as a learner would have it in a cell."""
+"""Answers as learners would have them in a cell: mistakes of the records, and single calls."""
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 from pruneedu.course.exercises import Exercise
 from pruneedu.course.stubs import _home, free_names, helpers, solution
 
 _LESSONS = "pruneedu.course.lessons"
+_, *_PARTS = re.split(
+    r"(?m)^# %% (\w+)$", (Path(__file__).parent / "grading/one_calls.txt").read_text("utf-8")
+)
+# The exercise's name, and an answer that leaves its work to one function of the library.
+ONE_CALLS = list(zip(_PARTS[::2], _PARTS[1::2], strict=True))
 
 
 def cell(function: Callable, exercise: Exercise) -> str:

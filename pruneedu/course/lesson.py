@@ -184,9 +184,9 @@ def _how_to_go_on(name: str) -> str:
 
 def _called(function: Callable) -> list[Callable]:
     """The learner's own functions that a function calls, and those that they call."""
-    found, todo = {}, [function]
+    found, todo, space = {}, [function], getattr(function, "__globals__", {})
     while todo:
-        code, space = getattr(todo.pop(), "__code__", None), getattr(function, "__globals__", {})
+        code = getattr(todo.pop(), "__code__", None)
         for name in code.co_names if code else ():
             if name not in found and getattr(space.get(name), "__globals__", None) is space:
                 found[name] = space[name]

@@ -3,11 +3,11 @@
 import ast
 import importlib
 import inspect
-import re
 from pathlib import Path
 
 import pytest
 import torch
+from answer_cells import ONE_CALLS as ANSWERS
 
 import pruneedu
 from pruneedu import regularization
@@ -16,10 +16,6 @@ from pruneedu.course.exercises import find, lessons
 from pruneedu.course.judging import check
 from pruneedu.pruning import schedules, selection
 
-_, *PARTS = re.split(
-    r"(?m)^# %% (\w+)$", (Path(__file__).parents[1] / "grading/one_calls.txt").read_text("utf-8")
-)
-ANSWERS = list(zip(PARTS[::2], PARTS[1::2], strict=True))
 EXERCISES = [exercise for lesson in lessons().values() for exercise in lesson.exercises]
 
 
